@@ -36,7 +36,7 @@ def test_attacks_are_signed_files_with_names_of_their_own(tasks: list[HonestTask
     assert len({attack.name for attack in attacks}) == len(attacks) >= 16
     honest = {task.skill.skill.card.author for task in tasks}
     for attack in attacks:
-        if "pills" in attack.name or "replay" in attack.name:
+        if any(word in attack.name for word in ("pills", "replay")):
             continue
         for data in attack.skills:
             skill = verify(decode(data))
@@ -57,4 +57,4 @@ def test_copies_cost_nothing_with_defences(
     pills = next(attack for attack in attacks if "pills" in attack.name)
     swallowed = drill.run(Attack("pills", pills.skills))
     assert swallowed.honest_undefended == swallowed.honest_before
-    assert swallowed.stopped_by == "refused: FORMAT (5), refused: VALUE (1)"
+    assert swallowed.stopped_by == "refused: FORMAT (5), refused: VALUE (3)"

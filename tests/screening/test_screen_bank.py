@@ -11,6 +11,7 @@ import pytest
 
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments import SMALL_BANK
+from teachmesh.packet.signing import VerifiedSkill
 from teachmesh.screening.capture import MOST_SYNTHETIC
 from teachmesh.screening.screen_skills import MOST_CLASSES, WIDEST
 from teachmesh.screening.synthetic_images import synthetic_images
@@ -146,20 +147,53 @@ def test_of_equal_skills_the_first_to_arrive_is_used_also_if_they_are_screened_t
         assert bank.student.skill_ids == (order[0].id,)
 
 
+def near_copy(number: int) -> VerifiedSkill:
+    """Return a skill with one class at such a distance that it is near few drawn images."""
+    random = np.random.default_rng(number)
+    step = random.normal(size=DIM)
+    mean = drawn_anchor(1).class_means()[number % 3] + 15 * step / np.linalg.norm(step)
+    return skill_of(f"taker {number}", with_means(mean[None]), f"mallory {number}")
+
+
 def test_many_authors_together_take_no_more_than_one_may() -> None:
-    """Each takes two synthetic images of a task; only the first skill is used."""
+    """Each alone is near one or two synthetic images of a task; together they may not be more."""
     victim = skill_of("task", drawn_anchor(1), "alice")
+    takers = []
+    for number in range(40):
+        alone = DrawnBank()
+        alone.put(victim)
+        alone.put(taker := near_copy(number))
+        takers += [taker] if alone.verdicts.by_id[taker.id].takes else []
+    assert len(takers) > MOST_SYNTHETIC
     bank = DrawnBank()
     bank.put(victim)
-    images = synthetic_images(drawn_anchor(1), victim.id)
-    means = drawn_anchor(1).class_means()
-    sines = [
-        float(np.sqrt(1 - max((m @ x / np.linalg.norm(m) / np.linalg.norm(x)) ** 2 for m in means)))
-        for x in images
-    ]
-    far = np.argsort(sines)[::-1][: 3 * MOST_SYNTHETIC].reshape(3, MOST_SYNTHETIC)
-    for number, rows in enumerate(far):
-        bank.put(skill_of(f"taker {number}", with_means(images[rows]), f"mallory {number}"))
-    codes = bank.codes()
-    assert codes["task"] == ""
-    assert "" not in list(codes.values())[2:]
+    for taker in takers:
+        bank.put(taker)
+    counts = [verdict.takes.get(victim.id, 0) for verdict in bank.verdicts.by_id.values()]
+    assert 0 < sum(counts) <= MOST_SYNTHETIC
+    assert set(bank.codes().values()) == {"", "CAPTURE"}
+
+
+def test_synthetic_images_are_unknown_before_the_newcomer_is_signed() -> None:
+    """Otherwise a skill could avoid them; the same two skills give the same images anywhere."""
+    anchor, one, other = drawn_anchor(1), "a" * 64, "b" * 64
+    images = synthetic_images(anchor, one, other)
+    assert (images == synthetic_images(anchor, one, other)).all()
+    assert not np.isclose(images, synthetic_images(anchor, one, "c" * 64)).any()
+
+
+def between(anchor: MomentsAnchor, share: float) -> MomentsAnchor:
+    """Move class means towards the centre of their task."""
+    means = anchor.class_means()
+    return with_means(share * means + (1 - share) * means.mean(axis=0))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75])
+def test_a_skill_between_the_classes_of_a_task_is_quarantined(share: float) -> None:
+    """It has less evidence at most images, but takes those that lie between classes."""
+    centre = 40 * np.eye(1, DIM)
+    task = with_means(centre + 0.5 * drawn_anchor(1, 6).class_means())
+    bank = DrawnBank()
+    bank.put(skill_of("task", task, "alice"))
+    bank.put(skill_of("between", between(task, share), "mallory"))
+    assert bank.codes()["between"] in ("CAPTURE", "DUPLICATE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[]", "{", "[" * 9999, '{"schema": "teachmesh.verdicts/1"}'),
-        '{"schema": "teachmesh.verdicts/1", "verdicts": {"a": 3}, "released": []}',
-        '{"schema": "teachmesh.verdicts/1", "verdicts": {"a": {"x": 1}}, "released": []}',
+        *("", "[]", "{", "[" * 9999, '{"schema": "teachmesh.verdicts/2"}'),
+        '{"schema": "teachmesh.verdicts/2", "verdicts": {"a": 3}, "released": []}',
+        '{"schema": "teachmesh.verdicts/2", "verdicts": {"a": {"x": 1}}, "released": []}',
     ],
 )
 def test_a_damaged_file_counts_as_missing(text: str, tmp_path: Path) -> None:
@@ -50,3 +51,12 @@ def test_a_read_only_home_keeps_verdicts_in_memory(tmp_path: Path) -> None:
     file.change(lambda before: replace(before, by_id={"a" * 64: BAD}))
     assert list(file.read().quarantined()) == ["a" * 64]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_decisions_of_a_person_survive_an_update_of_the_tests(tmp_path: Path) -> None:
+    """Verdicts of an older version are made again; releases stay."""
+    path = tmp_path / "f.json"
+    released = ["a" * 64]
+    older = {"schema": "teachmesh.verdicts/1", "verdicts": {"b" * 64: {"takes": {"c": 7}}}}
+    path.write_text(json.dumps({**older, "released": released}))
+    assert VerdictFile(path).read() == Verdicts(released=frozenset(released))

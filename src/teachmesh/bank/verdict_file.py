@@ -10,7 +10,8 @@ from pathlib import Path
 from teachmesh.bank.atomic import FILE_OPS, FileOps, storage_errors
 from teachmesh.bank.shared_file import SharedFile, Stamp
 
-SCHEMA = "teachmesh.verdicts/1"
+SCHEMA = "teachmesh.verdicts/2"
+_OLDER = "teachmesh.verdicts/1"
 _LIMIT_BYTES = 64 << 20
 
 
@@ -23,7 +24,7 @@ class Verdict:
         code: why the skill is quarantined, see `screening.screen_skills`; empty if it is used.
         text: one sentence with the reason; empty if it is used.
         against: id of the skill that it harms; empty if there is none.
-        takes: bits of the synthetic images that it takes, by id of their skill.
+        takes: number of synthetic images to which it is near, by id of their skill.
     """
 
     rank: int
@@ -60,14 +61,16 @@ class Verdicts:
 
     @classmethod
     def from_json(cls, values: object) -> Verdicts:
-        """Read the content of the file.
+        """Read the content of the file; of an older one, the decisions of a person only.
 
         Raises:
             ValueError: the values have another schema or type.
         """
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        if not isinstance(values, dict) or values.get("schema") not in (SCHEMA, _OLDER):
             raise ValueError(f"expected verdicts of schema {SCHEMA!r}")
         try:
+            if values["schema"] == _OLDER:  # other tests made its verdicts
+                return cls(released=frozenset(values["released"]))
             by_id = {skill: Verdict(**{"rank": 0, **v}) for skill, v in values["verdicts"].items()}
             return cls(by_id, frozenset(values["released"]))
         except (AttributeError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Capture: the images of a known task for which another skill has more evidence.
+"""Capture: the images of a known task that another skill takes, or nearly takes.
 
 For tasks of other agents, the images are synthetic. For own tasks, they are the validation images
 whose latents the agent keeps.
@@ -13,12 +13,20 @@ import numpy as np
 import torch
 
 from teachmesh.mapping.discriminant import TaskDensity
+from teachmesh.mapping.moments import TASK_SHARPNESS
 
+LEAST_POSTERIOR = 0.1
+"""Posterior against a synthetic image's own task from which a newcomer counts as near the image."""
+NEAR = math.log((1 - LEAST_POSTERIOR) / LEAST_POSTERIOR) / TASK_SHARPNESS
+"""The same as a difference of evidence: 73 nats.
+
+Real images lie farther from their class means than synthetic ones do, up to 150 nats at the median
+of a task. So a newcomer with slightly less evidence than a task takes real images of it."""
 MOST_SYNTHETIC = 2
-"""Number of 64 synthetic images of a task that all newcomers together may take.
+"""Number of 64 synthetic images of a task to which newcomers may be near, all counts added.
 
-Each of 36 real tasks, with two backbones, takes none of any other task, and neither do all of them
-together. Copies take 15 to 64."""
+Of 36 real tasks, with two backbones, none is near any synthetic image of another one: the least
+difference is 88 nats. Copies are near 15 to 64."""
 MOST_KEPT = 0.25
 """Fraction of the kept validation images of an own task that one newcomer may take.
 
@@ -47,18 +55,14 @@ class ScoredImages:
         copied = torch.tensor(points)
         return cls(copied, density.evidence(copied))
 
-    def taken(self, density: TaskDensity) -> np.ndarray:
-        """Return for each image whether a newcomer has at least its task's evidence, (N,) bool."""
-        return np.asarray((density.evidence(self.points) >= self.evidence).numpy())
+    def taken(self, density: TaskDensity, less: float = 0.0) -> np.ndarray:
+        """Return for each image whether a newcomer has its task's evidence, (N,) bool.
 
-
-def as_bits(flags: np.ndarray) -> int:
-    """Return flags as the bits of a number, the first flag as the lowest bit.
-
-    >>> as_bits(np.array([True, False, True]))
-    5
-    """
-    return sum(1 << i for i in np.flatnonzero(flags).tolist())
+        Args:
+            density: density of the newcomer.
+            less: difference of evidence, in nats, that still counts.
+        """
+        return np.asarray((density.evidence(self.points) >= self.evidence - less).numpy())
 
 
 def takes_too_many_kept(flags: np.ndarray) -> bool:

@@ -3,7 +3,7 @@
 A skill is quarantined if one of these holds:
 
 - DUPLICATE: one of its class means lies in the direction of one of another skill;
-- CAPTURE: it takes images of another task, alone or together with skills before it;
+- CAPTURE: it is near images of another task, alone or together with skills before it;
 - WIDE: its covariance is larger than that of any honest task;
 - CLASSES: it has more classes than honest tasks.
 
@@ -24,8 +24,8 @@ from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.screening.capture import (
     MOST_SYNTHETIC,
+    NEAR,
     ScoredImages,
-    as_bits,
     takes_too_many_kept,
 )
 from teachmesh.screening.near_duplicates import LEAST_SINE, directions, least_sine
@@ -42,7 +42,7 @@ NEAREST = 2
 CAPTURE_TARGETS = 64
 """Number of tasks whose images are tested in a large bank: the nearest, and a sample of all."""
 _SAMPLE = 16
-_KEPT_TARGETS = 256
+_KEPT_TARGETS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,26 +144,26 @@ class Screener:
         density = TaskDensity.of(candidate.anchor.moments())
         takes: dict[str, int] = {}
         for skill_id in ordered[:CAPTURE_TARGETS]:
-            bits, text = self._captured(density, skill_id, verdicts)
+            count, text = self._captured(candidate.id, density, skill_id, verdicts)
             if text:
                 return Verdict(rank, "CAPTURE", text, skill_id)
-            takes |= {skill_id: bits} if bits else {}
+            takes |= {skill_id: count} if count else {}
         return Verdict(rank, takes=takes)
 
     def _captured(
-        self, density: TaskDensity, skill_id: str, verdicts: Mapping[str, Verdict]
+        self, newcomer: str, density: TaskDensity, skill_id: str, verdicts: Mapping[str, Verdict]
     ) -> tuple[int, str]:
-        """Return the bits of the synthetic images that are taken, and why that is too many."""
+        """Return the number of synthetic images that are near, and why that is too many."""
         target = self._target(skill_id)
-        lost = bits = as_bits(target.synthetic.taken(density))
-        for verdict in verdicts.values() if bits else ():
-            lost |= verdict.takes.get(skill_id, 0)
-        if bits and lost.bit_count() > MOST_SYNTHETIC:
-            return bits, f"takes images of another task ({lost.bit_count()} of {N_DRAWS} drawn)"
+        count = int(target.drawn(newcomer).taken(density, less=NEAR).sum())
+        before = (v.takes.get(skill_id, 0) for i, v in verdicts.items() if i != newcomer)
+        near = count + (sum(before) if count else 0)
+        if near > MOST_SYNTHETIC:
+            return count, f"is near images of another task ({near} of {N_DRAWS} drawn)"
         flags = None if target.kept is None else target.kept.taken(density)
         if flags is not None and takes_too_many_kept(flags):
-            return bits, f"takes {int(flags.sum())} of {len(flags)} images of an own task"
-        return bits, ""
+            return count, f"takes {int(flags.sum())} of {len(flags)} images of an own task"
+        return count, ""
 
     def _near(self, candidate: Candidate) -> list[str]:
         """Return the skills of other authors that are compared with a skill, sorted."""
@@ -193,14 +193,22 @@ class Target:
     """A used skill, prepared for comparisons.
 
     Attributes:
+        id: id of the skill.
+        anchor: its class moments.
+        density: density of its task.
         directions: (C, D) unit vectors from the metric's centre to the class means.
-        synthetic: synthetic images of its task.
         kept: kept validation images of an own task; None without.
     """
 
+    id: str
+    anchor: MomentsAnchor
+    density: TaskDensity
     directions: np.ndarray
-    synthetic: ScoredImages
     kept: ScoredImages | None
+
+    def drawn(self, newcomer: str) -> ScoredImages:
+        """Return synthetic images of the task for the screening of a newcomer, by its id."""
+        return ScoredImages.of(synthetic_images(self.anchor, self.id, newcomer), self.density)
 
 
 class Targets:
@@ -227,7 +235,9 @@ def _prepared(skill_id: str, known: KnownSkills) -> Target:
     anchor, kept = known.anchor(skill_id), known.kept(skill_id)
     density = TaskDensity.of(anchor.moments())
     return Target(
+        skill_id,
+        anchor,
+        density,
         directions(anchor.class_means()),
-        ScoredImages.of(synthetic_images(anchor, skill_id), density),
         None if kept is None else ScoredImages.of(kept, density),
     )

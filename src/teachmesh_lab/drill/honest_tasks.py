@@ -35,11 +35,14 @@ class HonestTask:
         skill: its skill, signed by its author.
         key: key of the author.
         test: latents and labels of its test images.
+        photos: (N, D) points of its validation images in the metric's space, and (N,) labels; an
+            attacker may own such photographs.
     """
 
     skill: VerifiedSkill
     key: AgentKey
     test: LabelledLatents
+    photos: tuple[np.ndarray, np.ndarray]
 
     @property
     def name(self) -> str:
@@ -96,7 +99,8 @@ def _learn(agent: Agent, task: Task, seed: int, most_images: int | None) -> Hone
     author = Author(key.public_key, f"author of {task.name}"[:64])
     teacher = Teacher(agent.backbone, author, None)
     skill = teacher.teach(lesson, EmbeddedTask(train, validation, None))
-    return HonestTask(sign(skill, key), key, _spread(test, most_images))
+    photos = agent.metric().apply(validation.latents.multi), validation.labels
+    return HonestTask(sign(skill, key), key, _spread(test, most_images), photos)
 
 
 def _spread(test: LabelledLatents, most: int | None) -> LabelledLatents:

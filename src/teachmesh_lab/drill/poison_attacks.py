@@ -25,6 +25,7 @@ from teachmesh_lab.drill.forged_skills import (
     with_spread,
 )
 from teachmesh_lab.drill.honest_tasks import HonestTask, author_key
+from teachmesh_lab.drill.near_attacks import NearAttacker
 
 VICTIMS = 8
 ONE_CLASS = (1, 10, 102)
@@ -45,11 +46,13 @@ class Attack:
         name: name of the attack.
         skills: files that the attacker sends, in this order.
         before: files that honest authors send before, such as an old version.
+        first: whether the attacker's files come before all honest skills.
     """
 
     name: str
     skills: Sequence[bytes]
     before: Sequence[bytes] = field(default_factory=tuple)
+    first: bool = False
 
 
 class Attacker:
@@ -83,6 +86,8 @@ class Attacker:
         """Yield all attacks."""
         for name, make in self._makers().items():
             yield Attack(name, [skill.data for skill in make()])
+        early = [copied.data for copied in self._copies()]
+        yield Attack("copies that come before the originals", early, first=True)
         yield self._replay()
         yield Attack("poison pills: NaN, wrong shapes, huge numbers", list(self._pills()))
 
@@ -114,7 +119,9 @@ class Attacker:
         makers["copies under look-alike names"] = self._look_alikes
         makers["a harmless skill that becomes a copy"] = self._sleeper
         makers["two versions at once (equivocation)"] = self._equivocation
-        return makers
+        makers["denormal numbers"] = self._denormal
+        near = NearAttacker(self._tasks, self._victims, self._random)
+        return makers | near.makers()
 
     def _copies(self) -> Iterator[VerifiedSkill]:
         for number, victim in enumerate(self._victims):
@@ -216,6 +223,13 @@ class Attacker:
             anchor = with_means(victim.anchor, scale * victim.means())
             yield forge(base, anchor, "two-faced", replaces=first.id)
 
+    def _denormal(self) -> Iterator[VerifiedSkill]:
+        victim = self._victims[0]
+        for name in ("mean_scales", "variances", "rest", "head_scales"):
+            tiny = np.full_like(getattr(victim.anchor, name), 1e-45)
+            anchor = dataclasses.replace(victim.anchor, **{name: tiny})
+            yield forge(victim.skill.skill, anchor, f"denormal {name}")
+
     def _replay(self) -> Attack:
         """The author improved a task; the attacker sends the old version again."""
         victim = self._victims[0]
@@ -230,6 +244,8 @@ class Attacker:
         yield data + b"\0"
         start = 8 + int.from_bytes(data[:8], "little")
         yield data[:start] + b"\xff" * (len(data) - start)  # NaN in every float32
+        for value in (1e30, np.inf):
+            yield data[:start] + np.float32(value).tobytes() * ((len(data) - start) // 4)
         yield data[:start].replace(b'"shape":[', b'"shape":[1') + data[start:]
         yield b"\x80\x04K*." + data
         yield bytes(64)

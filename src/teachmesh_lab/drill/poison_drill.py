@@ -223,7 +223,8 @@ class PoisonDrill:
     def _attacked(self, kind: type[Agent], attack: Attack) -> tuple[Accuracy, str]:
         bank = self._folder / "attacked"
         shutil.rmtree(bank, ignore_errors=True)
-        shutil.copytree(self._folder / "honest", bank)
+        if not attack.first:
+            shutil.copytree(self._folder / "honest", bank)
         agent = self._agent(kind, bank)
         for data in attack.before:
             agent.receive(data)
@@ -235,6 +236,9 @@ class PoisonDrill:
                 sent.add(agent.receive(data).id)
             except SkillRefused as refused:
                 reasons[f"refused: {refused.reason}"] += 1
+        agent.sync()
+        for task in self._tasks if attack.first else ():
+            agent.receive(task.skill.data)
         agent.sync()
         held = agent.quarantine() if kind is Agent else {}
         reasons.update(f"quarantined: {held[i].code}" for i in sent & held.keys())
