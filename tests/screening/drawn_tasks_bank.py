@@ -76,16 +76,17 @@ class DrawnBank:
 
     Args:
         own: author whose agent this is.
+        dim: latent size.
 
     Attributes:
         kept: (N, D) kept validation images of the agent's own tasks; None for none.
     """
 
-    def __init__(self, own: str = "nobody") -> None:
+    def __init__(self, own: str = "nobody", dim: int = DIM) -> None:
         self.own = key_of(own).public_key
         self.skills: dict[str, VerifiedSkill] = {}
         self.verdicts = Verdicts()
-        self.student = Student("moments", Metric.identity(DIM))
+        self.student = Student("moments", Metric.identity(dim))
         self.kept: np.ndarray | None = None
 
     def put(self, *skills: VerifiedSkill) -> None:

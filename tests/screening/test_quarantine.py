@@ -120,7 +120,14 @@ def test_kept_images_of_an_own_task_are_tested(warm: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("taken", "number", "is_too_many"),
-    [(0, 0, False), (2, 2, False), (6, 16, False), (8, 16, True), (16, 16, True), (36, 100, True)],
+    [
+        (0, 0, False),
+        (4, 5, False),
+        (7, 14, False),
+        (10, 16, False),
+        (11, 16, True),
+        (40, 100, True),
+    ],
 )
 def test_few_images_of_an_own_task_may_be_taken_by_chance(
     taken: int, number: int, is_too_many: bool

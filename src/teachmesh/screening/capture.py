@@ -32,9 +32,11 @@ MOST_KEPT = 0.25
 
 Measured on all pairs of 36 real tasks: at most 0.09 with MobileNetV2 and 0.13 with the embedded
 backbone. Copies take 0.34 to 1."""
-CHANCE = 0.05
-"""Probability at which more than `MOST_KEPT` is taken for chance: honest tasks that show similar
-things may take 6 of 16 images."""
+CHANCE = 0.001
+"""Probability at which more than `MOST_KEPT` is taken for chance.
+
+An agent makes thousands of such comparisons. Honest tasks with 8 photographs per class take up to 7
+of 14 images, and tasks with one class up to 4 of 5."""
 
 
 @dataclass(frozen=True, eq=False)
