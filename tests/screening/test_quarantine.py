@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from teachmesh.agent import Agent
 from teachmesh.agent.on_mesh.quarantine_watch import QuarantineWatch
 from teachmesh.cli.main import app
-from teachmesh.packet.signing import VerifiedSkill
+from teachmesh.packet.signing import VerifiedSkill, agent_id
 from teachmesh.screening.capture import probability_of, takes_too_many_kept
 from teachmesh_lab.drill.forged_skills import copy_of
 from tests.conftest import write_task
@@ -102,6 +102,34 @@ def test_the_author_of_a_skill_uses_it(copied: tuple[Agent, VerifiedSkill], tmp_
     own = bob.learn(write_task(tmp_path / "tasks", "warm", per_class=8)).skill_id
     assert own in bob.sync().skill_ids
     assert [verdict.against for verdict in bob.quarantine().values()] == [own]
+
+
+def test_equal_sets_may_be_used_differently_until_a_person_trusts_an_author(
+    copied: tuple[Agent, VerifiedSkill], taught: Agent, warm: Path, tmp_path: Path
+) -> None:
+    """Digests are those of the sets; of two equal skills, each agent uses the one that came first.
+
+    After both persons trusted the author, skills and answers are equal.
+    """
+    bob, copy = copied
+    carol = Agent(tmp_path / "carol")
+    carol.receive(copy.data)
+    carol.sync()
+    for info in taught.infos():
+        carol.receive(taught.read(info.id))
+    bob.receive(copy.data)
+    assert bob.bank.digest() == carol.bank.digest()
+    assert set(bob.sync().skill_ids) ^ set(carol.sync().skill_ids) == {
+        copy.id,
+        taught.find("warm").id,
+    }
+    author = agent_id(taught.bank.load(taught.find("warm").id).skill.card.author)
+    for agent in (bob, carol):
+        agent.trust.trust(author)
+    assert bob.sync().skill_ids == carol.sync().skill_ids
+    assert copy.id not in carol.sync().skill_ids
+    images = sorted(warm.glob("*/0*.png"))[::8]
+    assert bob.predict(images) == carol.predict(images)
 
 
 def test_kept_images_of_an_own_task_are_tested(warm: Path, tmp_path: Path) -> None:

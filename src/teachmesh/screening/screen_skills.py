@@ -99,11 +99,15 @@ class Screener:
     def judge(self, candidate: Candidate, verdicts: Mapping[str, Verdict]) -> Verdict:
         """Return the verdict about a skill that is not used yet.
 
+        It is not compared with skills of lower precedence: see `rivals`.
+
         Args:
             candidate: the skill.
             verdicts: verdicts about the used skills, by id.
         """
-        return self._judge(candidate, self._near(candidate), verdicts)
+        lower = {i for i, verdict in verdicts.items() if verdict.rank > candidate.rank}
+        near = [i for i in self._near(candidate) if i not in lower]
+        return self._judge(candidate, near, verdicts)
 
     def rivals(self, candidate: Candidate, verdicts: Mapping[str, Verdict]) -> list[str]:
         """Return the used skills of lower precedence to which a skill may be compared.

@@ -117,12 +117,12 @@ class SyncedAgent(BankView):
     # Student
 
     def sync(self) -> Student:
-        """Return the student after updating it with all changes of the bank.
+        """Return the student after updating it with all changes of the bank and of trust.
 
         Hold `lock` while the student is used, if several threads use the agent.
         """
         with self.lock:
-            version = self.bank.version()
+            version = self.bank.version(), self.trust.stamp()
             if (version, self.verdicts.version()) != self._student_version:
                 released = self.verdicts.read().released
                 self._update()

@@ -47,7 +47,8 @@ class QuarantineWatch:
         return found
 
     def _state(self) -> tuple[object, ...]:
-        return self._agent.bank.version(), self._agent.verdicts.version()
+        agent = self._agent
+        return agent.bank.version(), agent.verdicts.version(), agent.trust.stamp()
 
 
 def event_items(entry: BankEntry) -> dict[str, str]:
