@@ -21,9 +21,10 @@ AXES = 8
 MOST_DEGREES = 2**32 - 1
 EVERY = 6
 """One class in so many is attacked by an author of its own."""
-NARROW = {"rest": 1e-6, "degrees": MOST_DEGREES}
-WIDE = {"rest": 3.0, "degrees": MOST_DEGREES}
-FEW = {"degrees": 1}
+Values = dict[str, float]
+NARROW: Values = {"rest": 1e-6, "degrees": MOST_DEGREES}
+WIDE: Values = {"rest": 3.0, "degrees": MOST_DEGREES}
+FEW: Values = {"degrees": 1}
 Makers = dict[str, Callable[[], Iterator[VerifiedSkill]]]
 Change = Callable[[HonestTask], MomentsAnchor]
 
@@ -117,7 +118,7 @@ class NearAttacker:
             yield forge(task.skill.skill, anchor, f"photographs {number}")
 
 
-def _scaled(anchor: MomentsAnchor, values: dict[str, float]) -> MomentsAnchor:
+def _scaled(anchor: MomentsAnchor, values: Values) -> MomentsAnchor:
     """Return an anchor with other values for tensors of one number."""
     arrays = {name: np.array([v], getattr(anchor, name).dtype) for name, v in values.items()}
     return dataclasses.replace(anchor, **arrays)
