@@ -25,7 +25,7 @@ of a task. So a newcomer with slightly less evidence than a task takes real imag
 MOST_SYNTHETIC = 2
 """Number of 64 synthetic images of a task to which newcomers may be near, all counts added.
 
-Of 36 real tasks, with two backbones, none is near any synthetic image of another one: the least
+None of 36 real tasks, with two backbones, is near any synthetic image of another one: the least
 difference is 88 nats. Copies are near 15 to 64."""
 MOST_KEPT = 0.25
 """Fraction of the kept validation images of an own task that one newcomer may take.
