@@ -33,7 +33,7 @@ def to_planes(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     Examples:
         >>> planes, scales = to_planes(np.array([[1.0, -1, 1, 1, -1, -1, 1, -1]]), 1)
         >>> planes.tolist(), scales.astype(float).round(3).tolist()
-        ([[178]], [1.037])
+        ([[178]], [0.998])
     """
     rows = np.asarray(rows, dtype=np.float64)
     deviations = np.sqrt((rows * rows).mean(axis=1))
