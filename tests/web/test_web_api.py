@@ -152,5 +152,5 @@ def test_other_machines_need_a_token_that_a_person_chose(tmp_path: Path) -> None
 
 
 def test_head_and_body_of_an_answer_are_sent_at_once(caller: Caller) -> None:
-    """The protocol must be named: otherwise asyncio leaves Nagle's algorithm on, which adds 40 ms."""
+    """Otherwise asyncio leaves Nagle's algorithm on, which adds 40 ms."""
     assert caller.server._socket.proto == socket.IPPROTO_TCP
