@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from teachmesh.agent.known_skills.withdraw_skills import bury
-from teachmesh.agent.teaching.shared_tasks import merge, publish, save_part
+from teachmesh.agent.teaching.shared_tasks import merge, part_statistics, publish, save_part
 from teachmesh.data.names import shown
-from teachmesh.errors import StorageError, UsageError
+from teachmesh.errors import UsageError
 from teachmesh.learning.correct_image import correct_image
-from teachmesh.learning.statistics_file import read_statistics
 from teachmesh.learning.task_rows import TRAIN, TaskRows
 from teachmesh.learning.task_statistics import TaskStatistics
 from teachmesh.mapping.latent_sample import MAX_ROWS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from teachmesh.agent.teaching.grow_task import Author
     from teachmesh.bank.part_shelf import PartEntry
     from teachmesh.packet.roster import Roster
+
+_NO_COUNTS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ def correct_parts(agent: Author, roster: Roster, image: TaskRows) -> CorrectedPa
         for part in wrong:
             part.check_author(agent.key.public_key)
         known = any(part.has_it for part in parts)
-        changed: list[_Held | None] = [*wrong]
-        if not (wrong or known):
-            changed = [_smallest(agent, parts)]
-        counts = _counts(agent, [part.entry.id for part in parts])
-        saved = [_correct(agent, roster, part, image, counts) for part in changed]
+        if wrong:
+            counts = _counts(agent, [part.entry.id for part in parts])
+            saved = [_replace(agent, roster, part, image, counts) for part in wrong]
+        else:
+            saved = [] if known else [_add(agent, roster, _smallest(agent, parts), image)]
     if roster.owner == agent.key.public_key:
         publish(agent, roster.facts.task)
     left = sorted({name for part in wrong for name in part.wrong})
@@ -82,13 +84,7 @@ class _Held:
 
     @classmethod
     def of(cls, agent: Author, entry: PartEntry, image: TaskRows) -> _Held:
-        part = agent.bank.parts.load(entry.id)
-        if part is None:
-            raise StorageError(
-                f"part {entry.id[:12]} is damaged on the disk; another agent that holds it will "
-                "deliver it again"
-            )
-        statistics = read_statistics(part.payload)
+        statistics = part_statistics(agent.bank, entry.id)
         index = statistics.index
         same = (index.digests == image.images.digests[0]) & (index.natural == TRAIN)
         found = {statistics.classes[label] for label in index.labels[same]}
@@ -123,17 +119,29 @@ def _smallest(agent: Author, parts: list[_Held]) -> _Held | None:
     return min(small, key=lambda part: part.entry.facts.images, default=None)
 
 
-def _correct(
+def _add(agent: Author, roster: Roster, part: _Held | None, image: TaskRows) -> PartEntry:
+    """Save a new part with the photo alone, or one that takes the place of a given part."""
+    if part is None:
+        return save_part(agent, roster, TaskStatistics.of(roster.facts.fingerprint, image))
+    return _replace(agent, roster, part, image)
+
+
+def _replace(
     agent: Author,
     roster: Roster,
-    part: _Held | None,
+    part: _Held,
     image: TaskRows,
-    counts: dict[str, int],
+    counts: Mapping[str, int] = _NO_COUNTS,
 ) -> PartEntry:
-    """Save a part with the photo as its class; it takes the place of a part, if one is given."""
-    if part is None:
-        new = TaskStatistics.of(roster.facts.fingerprint, image)
-        return save_part(agent, roster, new)
+    """Save a part with the photo as its class, which takes the place of another part.
+
+    Args:
+        agent: the author of the part.
+        roster: roster of the task.
+        part: the part to replace.
+        image: the photo.
+        counts: numbers of training images of the task by class; needed if the photo leaves one.
+    """
     classes = sorted({*part.statistics.classes, *image.classes})
     before = part.statistics.with_classes(classes)
     numbers = np.array([counts.get(name, 0) for name in classes])

@@ -265,7 +265,7 @@ class Grown:
 
 
 @dataclass(frozen=True)
-class NamedTask:
+class _Named:
     """Name and classes of a task."""
 
     name: str
@@ -273,7 +273,12 @@ class NamedTask:
 
 
 def skill_of(
-    agent: Author, statistics: TaskStatistics, before: Skill, replaces: str, started_s: float
+    agent: Author,
+    statistics: TaskStatistics,
+    before: Skill,
+    replaces: str,
+    started_s: float,
+    max_bytes: int | None = None,
 ) -> Skill:
     """Make the next version of a skill from statistics, packed like the version before.
 
@@ -283,13 +288,19 @@ def skill_of(
         before: the version before.
         replaces: id of the version before.
         started_s: value of `time.perf_counter()` when learning began.
+        max_bytes: maximum size of the signed skill in bytes, which chooses another packing; or
+            None.
+
+    Raises:
+        UsageError: the skill does not fit into `max_bytes`.
     """
     lesson = Lesson.of(
-        NamedTask(before.card.task, statistics.classes),
+        _Named(before.card.task, statistics.classes),
         find_variant("moments"),
         created=now(),
         started_s=started_s,
         replaces=replaces,
-        packing=packing_of(before),
+        max_bytes=max_bytes,
+        packing=packing_of(before) if max_bytes is None else None,
     )
     return agent.teacher().teach_grown(lesson, statistics)

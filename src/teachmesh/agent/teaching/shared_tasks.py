@@ -238,10 +238,15 @@ def merge(bank: Bank, ids: Sequence[str]) -> MergedParts:
         DataError: a class has no training image.
         StorageError: a part is missing or damaged.
     """
-    return merge_parts(ids, partial(_statistics, bank))
+    return merge_parts(ids, partial(part_statistics, bank))
 
 
-def _statistics(bank: Bank, part_id: str) -> TaskStatistics:
+def part_statistics(bank: Bank, part_id: str) -> TaskStatistics:
+    """Return the statistics of a part, by its id.
+
+    Raises:
+        StorageError: the part is missing or damaged.
+    """
     part = bank.parts.load(part_id)
     if part is None:
         raise StorageError(

@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_skills.replace_skill import check_alone
-from teachmesh.agent.teaching.grow_task import Author, NamedTask, check_grows, own_skill
+from teachmesh.agent.teaching.grow_task import Author, check_grows, own_skill, skill_of
 from teachmesh.agent.teaching.learn_task import LearnOptions
 from teachmesh.errors import DataError
 from teachmesh.learning.skill_bytes import check_packs, fit_to_bytes, packing_of
-from teachmesh.learning.teacher import Lesson
-from teachmesh.learning.variants import find_variant
 from teachmesh.packet.card_rules import now
 from teachmesh.packet.skill import Skill
 from teachmesh.version import __version__
@@ -97,15 +95,7 @@ def _smaller(
         return fit_to_bytes(Skill(card, old.tensors), max_bytes, None)
     check_grows(old.card, LearnOptions())
     agent.check_backbone(old.card)
-    lesson = Lesson.of(
-        NamedTask(old.card.task, statistics.classes),
-        find_variant("moments"),
-        created=now(),
-        started_s=started_s,
-        replaces=old_id,
-        max_bytes=max_bytes,
-    )
-    return agent.teacher().teach_grown(lesson, statistics)
+    return skill_of(agent, statistics, old, old_id, started_s, max_bytes)
 
 
 def _summary(skill: Skill, skill_id: str, before: int, after: int, *, changed: bool) -> Shrunk:
