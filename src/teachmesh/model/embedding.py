@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from teachmesh.data.loader import Batch, Progress, iterate_batches, read_batch
+from teachmesh.data.names import shown
 from teachmesh.data.pixel_digests import DIGEST, pixel_digests
+from teachmesh.errors import DataError
 from teachmesh.model.backbone import Latents
 from teachmesh.model.lanes import MAX_LANES, Lanes
 
@@ -55,15 +57,25 @@ class Embedded:
     digests: np.ndarray
     from_cache: bool = False
 
-    def without(self, learned: Iterable[np.ndarray]) -> Embedded:
-        """Return the images whose pixels are not those of learned images.
+    def without(self, learned: Iterable[np.ndarray], task: str = "") -> Embedded:
+        """Return the test images whose pixels are not those of learned images.
 
         Args:
             learned: hashes of the pixels of learned images, such as those of training images.
+            task: name of the task, for the message.
+
+        Raises:
+            DataError: there are images, but no others.
         """
         rows = np.flatnonzero(~np.isin(self.digests, np.concatenate([self.digests[:0], *learned])))
         if len(rows) == len(self.kept):
             return self
+        if not len(rows):
+            which = f"test images of '{shown(task)}'" if task else "test images"
+            raise DataError(
+                f"expected {which} that were not learned, got {len(self.kept)} with the pixels of "
+                "training images; add other images"
+            )
         latents = Latents(self.latents.last[rows], self.latents.multi[rows])
         return replace(self, latents=latents, kept=self.kept[rows], digests=self.digests[rows])
 

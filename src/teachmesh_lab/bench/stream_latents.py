@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from teachmesh.bank.output_file import write_file
 from teachmesh.biases.bias_task import readable
-from teachmesh.data.tasks import check_failed
 from teachmesh.model.embedding import BATCH_SIZE, embed_images, labelled
 from teachmesh_lab.bench.cell import load_json
-from teachmesh_lab.evaluation.latent_cache import embed_cached
+from teachmesh_lab.evaluation.latent_cache import embed_parts, embed_split
 
 if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
-    from teachmesh.data.tasks import Split, Task
+    from teachmesh.data.tasks import Task
     from teachmesh.model.backbone import Backbone
-    from teachmesh.model.embedding import Embedded, LabelledLatents
+    from teachmesh.model.embedding import LabelledLatents
     from teachmesh_lab.evaluation.latent_cache import LatentCache
 
 _SAMPLE, _ENOUGH_S = 64, 2.0
@@ -70,10 +69,8 @@ def task_latents(backbone: Backbone, task: Task, cache: LatentCache) -> TaskLate
     Raises:
         DataError: more than a fifth of the images cannot be read.
     """
-    splits = _splits(task)
-    found = [_split(backbone, task, split, cache) for split in splits]
-    found[2] = found[2].without([found[0].digests, found[1].digests])
-    pairs = list(zip(splits, found, strict=True))
+    splits = (task.train, task.validation, task.test)
+    pairs = list(zip(splits, embed_parts(backbone, task, cache), strict=True))
     train, validation, test = (labelled(split, embedded) for split, embedded in pairs)
     images = PartImages(*(readable(split.images, embedded) for split, embedded in pairs))
     return TaskLatents(task.name, task.classes, train, validation, test, images)
@@ -90,9 +87,9 @@ def embed_task(backbone: Backbone, task: Task, cache: LatentCache, record: Path)
     """
     started_s = time.perf_counter()
     parts = (task.train, task.validation)
-    from_cache = [_split(backbone, task, split, cache).from_cache for split in parts]
+    from_cache = [embed_split(backbone, task, split, cache).from_cache for split in parts]
     spent_s = time.perf_counter() - started_s
-    _split(backbone, task, task.test, cache)
+    embed_split(backbone, task, task.test, cache)
     if record.exists():
         return
     images = len(task.train) + len(task.validation)
@@ -112,16 +109,6 @@ def embedding_seconds(records: Sequence[Path]) -> list[float]:
         StorageError: a record is missing or damaged.
     """
     return [float(load_json(record)["embed_s"]) for record in records]
-
-
-def _splits(task: Task) -> tuple[Split, Split, Split]:
-    return task.train, task.validation, task.test
-
-
-def _split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> Embedded:
-    embedded = embed_cached(backbone, split.images, cache)
-    check_failed(len(embedded.failed), len(split.images), task.name)
-    return embedded
 
 
 def _time_sample(backbone: Backbone, task: Task) -> tuple[int, float]:

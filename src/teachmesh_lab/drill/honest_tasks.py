@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
+from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.teacher import Author, Lesson, Teacher
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.model.backbone import Latents
-from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
+from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
-from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
+from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_parts
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
@@ -90,10 +90,8 @@ def learn_honest_tasks(
 
 
 def _learn(agent: Agent, task: Task, seed: int, most_images: int | None) -> HonestTask:
-    splits = task.train, task.validation, task.test
-    found = [_embedded(agent, task, split) for split in splits]
-    found[2] = found[2].without([found[0].digests, found[1].digests])
-    train, validation, test = map(labelled, splits, found)
+    found = embed_parts(agent.backbone, task, LatentCache(agent.home.cache / "latents"))
+    train, validation, test = map(labelled, (task.train, task.validation, task.test), found)
     key = author_key(task.name)
     lesson = Lesson.of(task, agent.variant, created=CREATED, seed=seed, warnings=task.warnings)
     author = Author(key.public_key, f"author of {task.name}"[:64])
@@ -109,10 +107,3 @@ def _spread(test: LabelledLatents, most: int | None) -> LabelledLatents:
     rows = slice(None, None, step)
     latents = Latents(test.latents.last[rows], test.latents.multi[rows])
     return LabelledLatents(latents, test.labels[rows])
-
-
-def _embedded(agent: Agent, task: Task, split: Split) -> Embedded:
-    cache = LatentCache(agent.home.cache / "latents")
-    embedded = embed_cached(agent.backbone, split.images, cache)
-    check_failed(len(embedded.failed), len(split.images), task.name)
-    return embedded

@@ -24,6 +24,7 @@ from teachmesh.data.images import ImageRef
 from teachmesh.data.loader import Progress
 from teachmesh.data.pixel_digests import digest_images, from_bytes, to_bytes
 from teachmesh.data.pixels import DECODING
+from teachmesh.data.tasks import Split, Task, check_failed
 from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone import Backbone, Latents
 from teachmesh.model.embedding import Embedded, embed_images
@@ -122,6 +123,35 @@ class LatentCache:
         except BaseException:  # even Ctrl-C must leave no temporary file
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def embed_split(backbone: Backbone, task: Task, split: Split, cache: LatentCache) -> Embedded:
+    """Compute the latents of a split of a task through a cache.
+
+    Raises:
+        DataError: more than a fifth of the images cannot be read.
+    """
+    embedded = embed_cached(backbone, split.images, cache)
+    check_failed(len(embedded.failed), len(split.images), task.name)
+    return embedded
+
+
+def embed_parts(
+    backbone: Backbone, task: Task, cache: LatentCache
+) -> tuple[Embedded, Embedded, Embedded]:
+    """Compute the latents of training, validation and test images through a cache.
+
+    Test images with the pixels of an image that trains or validates are left out.
+
+    Raises:
+        DataError: more than a fifth of the images of a split cannot be read, or no test image
+            is left.
+    """
+    train, validation, test = (
+        embed_split(backbone, task, split, cache)
+        for split in (task.train, task.validation, task.test)
+    )
+    return train, validation, test.without((train.digests, validation.digests), task.name)
 
 
 def split_key(fingerprint: str, digests: Sequence[str]) -> str:
