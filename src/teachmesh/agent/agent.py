@@ -119,7 +119,7 @@ class Agent(LearningAgent):
     @checked
     @one_at_a_time
     def correct(self, image: str | Path, *, task: str, class_name: str) -> Correction:
-        """Learn a photo as a class of a task that this agent learned.
+        """Learn a photo as a class of a task that this agent learned, or has a part of.
 
         Args:
             image: path of the photo.
@@ -129,7 +129,8 @@ class Agent(LearningAgent):
 
         Raises:
             DataError: the photo, the class or the task cannot be used.
-            UsageError: another agent learned the task, or its method needs all images.
+            UsageError: another agent learned the task and has not invited this one, its method
+                needs all images, or the photo is in another agent's part.
             StorageError: the skill cannot be saved.
         """
         return correct_answer(self, image, task, class_name)

@@ -14,6 +14,8 @@ Modules in the order of use:
 - `reference`: scale, projection and metric of multi-depth latents.
 - `reference_images`: make a reference from images.
 - `backbone`: `Backbone`, one interface for all frozen networks; `Latents`, its output.
+- `compute_engine`, `number_type`: another engine or number type behind the same interface;
+  `openvino_pass` is one.
 - `embedding`: compute the latents of image files, with parallel decoding.
 - `lanes`: run forward passes in parallel, one thread for each pass.
 - `macs`: count multiply-accumulates.

@@ -5,10 +5,10 @@
 - `web_service`: state that the routes share; `web_limits`: limits of requests.
 - `request_guard`, `access`: checks of every request: host, origin, token, size, time.
 - `answer_routes`, `teaching_routes`, `skill_routes`, `quarantine_routes`, `peer_routes`,
-  `mesh_routes`, `page_routes`: the routes.
+  `invite_routes`, `mesh_routes`, `page_routes`: the routes.
 - `form_files`, `json_answers`, `http_errors`, `public_errors`: reading requests, writing answers.
 - `request_workers`, `learning_jobs`, `picture_uploads`: work in the background.
-- `event_log`, `request_counts`: events and metrics.
+- `event_log`, `request_counts`: events and metrics. `qr_path`: QR codes of invites.
 - `api_examples`: examples in the OpenAPI document.
 - `http_client`, `async_client`, `http_calls`: `Client` and `AsyncClient` for Python programs.
 - `running_web`, `running_agent`, `named_images`: how commands find and use the agent that runs.

@@ -210,7 +210,11 @@ def _pixels(images: AskedImages | Sequence[AskedImages] | None, size: int) -> np
 
 
 def check_copies(student: Student) -> None:
-    """Refuse copies: an agent breaks their ties by a hash, which a graph cannot compute."""
+    """Refuse copies: an agent breaks their ties by a hash, which a graph cannot compute.
+
+    Raises:
+        UsageError: two skills have the same anchors.
+    """
     seen: dict[tuple[bytes, ...], str] = {}
     for key in student.skill_ids:
         tensors = student.mapper.anchor(key).tensors()
@@ -284,7 +288,19 @@ def _promise(false_alarms: float) -> dict[str, Any]:
 def write_checked(
     path: Path, data: bytes, tasks: Sequence[str], images: int, difference: float
 ) -> ExportedOnnx:
-    """Write the file if it gives the agent's answers."""
+    """Write the file if it gives the agent's answers.
+
+    Args:
+        path: file to write.
+        data: its content.
+        tasks: display names of the tasks in it.
+        images: number of images that were compared.
+        difference: largest difference from the agent's answers.
+
+    Raises:
+        BackboneError: the difference is above `TOLERANCE`, or not a number.
+        StorageError: the file cannot be written.
+    """
     if not difference <= TOLERANCE:
         raise BackboneError(
             f"expected probabilities within {TOLERANCE:g} of the agent's, got a difference of "
