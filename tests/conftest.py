@@ -19,6 +19,7 @@ from PIL import Image
 
 from teachmesh.data.procedural_images import procedural_images
 from tests.forking.forked_popen import SERVER, forking
+from tests.kept_passes import keeping
 from tests.learned_homes import LearnedHomes
 
 # The same examples in every run, however slow the machine is.
@@ -87,6 +88,13 @@ def pytest_collection_finish() -> None:
     """Leave the modules and the thousands of tests out of every later search for garbage."""
     gc.enable()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compute the latents of equal batches once."""
+    with keeping(tmp_path_factory.mktemp("passes")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A program of a user: `test_typed_api.py` checks it with mypy --strict, nothing runs it."""
+"""A program of a user: `make lint` checks it with mypy --strict, nothing runs it."""
 
 from __future__ import annotations
 

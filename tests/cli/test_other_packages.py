@@ -64,6 +64,9 @@ REMARKS = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("forked_programs")
+
+
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
     """A folder with an installed distribution: one good entry point and several bad ones."""

@@ -5,8 +5,8 @@ order it forks twice and lets the process in between end. The new process then b
 process, which is a subreaper (see `forked_popen`), and runs the program as `python -m` or
 `python -c` would. So the program pays for no import of torch, but is a process of its own.
 
-Only imports happen before a fork, and the embedded backbone is loaded, which never changes. The
-server has one thread and opens no network.
+Before a fork, modules are imported, commands built, and the embedded backbone loaded, none of which
+changes. The server has one thread and opens no network.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ PRELOADED = (
     "teachmesh_lab.evaluation.measure",
     "tests.packet.sample_skills",
 )
+MAYBE_THERE = ("PIL.PngImagePlugin", "numpy.ma", "typer._adapters")
+"""Modules that most programs import late, and that other versions of packages may not have."""
 HEADER = 8
 """Bytes of a number on the socket."""
 
@@ -121,8 +123,17 @@ def preload() -> None:
     """Import the modules that most programs need, and load the backbone of the package."""
     for module in PRELOADED:
         importlib.import_module(module)
+    for module in MAYBE_THERE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     registry = importlib.import_module("teachmesh.model.backbone_registry")
+    kept_passes = importlib.import_module("tests.kept_passes")
     registry.load_backbone(Path(), "embedded").macs_per_image  # noqa: B018 # counted once
+    if folder := os.environ.get(kept_passes.FOLDER):
+        kept_passes.keep_passes(Path(folder))
+    cli = importlib.import_module("teachmesh.cli.main")
+    for module in cli.PRODUCT.values():
+        cli._built(cli._own(module))  # kept for all programs
     gc.collect()
     gc.freeze()  # otherwise each program would copy and search all that was imported
     tasks = Path("/proc/self/task")

@@ -15,6 +15,14 @@ pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all demo tasks."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo_tasks(folder)
+    return folder
+
+
 @pytest.mark.parametrize(("width", "height"), [(512, 512), (384, 191), (1000, 872), (451, 300)])
 def test_crops_of_different_splits_never_share_a_pixel(width: int, height: int) -> None:
     """Masks of the splits do not overlap, and all crops lie within the picture."""
@@ -31,26 +39,24 @@ def test_crops_of_different_splits_never_share_a_pixel(width: int, height: int) 
     assert not (masks["val"] & masks["test"]).any()
 
 
-def test_nine_tasks_are_written_and_can_be_read(tmp_path: Path) -> None:
+def test_nine_tasks_are_written_and_can_be_read(demo: Path, tmp_path: Path) -> None:
     """Every class has images in every split; equal seeds write equal bytes."""
-    folders = write_demo_tasks(tmp_path / "one")
+    folders = write_demo_tasks(tmp_path)
     assert len(folders) == 9
     for folder in folders:
         task = read_task(folder)
         assert len(task.train.images) == PER_CLASS["train"] * len(task.classes)
         assert len(task.test.images) == PER_CLASS["test"] * len(task.classes)
-    write_demo_tasks(tmp_path / "two")
-    files = sorted(path.relative_to(tmp_path / "one") for path in tmp_path.glob("one/**/*.png"))
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("**/*.png"))
     assert len(files) > 1000
     for file in files[::37]:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (tmp_path / file).read_bytes() == (demo / file).read_bytes()
 
 
-def test_no_two_splits_hold_the_same_digit_or_face(tmp_path: Path) -> None:
+def test_no_two_splits_hold_the_same_digit_or_face(demo: Path) -> None:
     """Each image is in one split only."""
-    write_demo_tasks(tmp_path)
     for task in ("digits", "faces"):
         seen: dict[bytes, str] = {}
         for split in PER_CLASS:
-            for file in sorted((tmp_path / task / split).rglob("*.png")):
+            for file in sorted((demo / task / split).rglob("*.png")):
                 assert seen.setdefault(file.read_bytes(), split) == split

@@ -1,7 +1,7 @@
 """Run teachmesh with the core's packages only: an import of any other installed one fails.
 
 `python only_core.py REFUSED.json ARGUMENT ...` is `teachmesh ARGUMENT ...`. The file lists the
-names of the modules that belong to extras.
+names of the modules that belong to extras. `and` starts another command, unless one has failed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+
+AND = "and"
 
 
 class Refuse(MetaPathFinder):
@@ -30,5 +32,16 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, Refuse(json.loads(Path(sys.argv[1]).read_text())))
     from teachmesh.__main__ import run
 
-    sys.argv[:] = ["teachmesh", *sys.argv[2:]]
-    run()
+    commands: list[list[str]] = [[]]
+    for argument in sys.argv[2:]:
+        if argument == AND:
+            commands.append([])
+        else:
+            commands[-1].append(argument)
+    for command in commands:
+        sys.argv[:] = ["teachmesh", *command]
+        try:
+            run()
+        except SystemExit as ended:
+            if ended.code or command is commands[-1]:
+                raise

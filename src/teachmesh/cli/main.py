@@ -134,8 +134,9 @@ def _commands_of(point: EntryPoint) -> Mapping[str, Any]:
         return {}
 
 
+@cache
 def _built(register: Register) -> Mapping[str, Any]:
-    """Return the commands that a function registers, by name."""
+    """Return the commands that a function registers, by name; they are built once per process."""
     part = application("")
     register(part)
     return get_group(part).commands
