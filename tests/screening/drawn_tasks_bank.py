@@ -16,7 +16,7 @@ from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
 from teachmesh.packet.skill import Skill
-from teachmesh.screening.screen_bank import BankScreen, Origin
+from teachmesh.screening.screen_bank import BankScreen, Origin, holding
 from teachmesh.screening.screen_skills import Targets
 from tests.packet.sample_skills import sample_card
 
@@ -80,6 +80,7 @@ class DrawnBank:
 
     Attributes:
         kept: (N, D) kept validation images of the agent's own tasks; None for none.
+        doubted: ids of skills that trusted agents keep in quarantine.
     """
 
     def __init__(self, own: str = "nobody", dim: int = DIM) -> None:
@@ -88,6 +89,7 @@ class DrawnBank:
         self.verdicts = Verdicts()
         self.student = Student("moments", Metric.identity(dim))
         self.kept: np.ndarray | None = None
+        self.doubted: frozenset[str] = frozenset()
 
     def put(self, *skills: VerifiedSkill) -> None:
         """Add skills that arrive together, and screen them."""
@@ -108,16 +110,17 @@ class DrawnBank:
     def screen(self) -> None:
         """Screen all skills without a verdict."""
         entries = {key: BankEntry.of(skill) for key, skill in self.skills.items()}
-        ranks = {e.author: int(e.author != self.own) for e in entries.values()}
-        origins = {
-            key: Origin(ranks[entries[key].author], number)
-            for number, key in enumerate(self.skills)
+        ranks = {
+            key: 0 if entry.author == self.own else 4 + (key in self.doubted)
+            for key, entry in entries.items()
         }
+        origins = {key: Origin(ranks[key], number) for number, key in enumerate(self.skills)}
 
         def load(skill_id: str) -> Skill:
             return self.skills[skill_id].skill
 
-        used = {key for key, v in self.verdicts.by_id.items() if not v.code} & entries.keys()
+        known = holding(self.verdicts, origins)
+        used = {key for key, verdict in known.items() if not verdict.code}
         self.student.sync({key: entries[key] for key in used}, load)
         skills = StudentSkills(self.student, entries, load, ranks, lambda _skill: self.kept)
         screen = BankScreen(skills, origins, self.verdicts, Targets())

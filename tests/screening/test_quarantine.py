@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 from teachmesh.agent import Agent
+from teachmesh.agent.on_mesh.list_desk import NO_LIST, AgentListDesk
+from teachmesh.agent.on_mesh.node import Node
 from teachmesh.agent.on_mesh.quarantine_watch import QuarantineWatch
 from teachmesh.cli.main import app
+from teachmesh.packet.quarantine_list import read_list, sign_list
 from teachmesh.packet.signing import VerifiedSkill, agent_id
 from teachmesh.screening.capture import probability_of, takes_too_many_kept
 from teachmesh_lab.drill.forged_skills import copy_of
 from tests.conftest import write_task
 from tests.screening.drawn_tasks_bank import DIM, DrawnBank, skill_of, with_means
+from tests.sharing.memory_transport import Hub, InMemoryTransport
+from tests.sharing.meshes import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +45,17 @@ def copied(taught: Agent, tmp_path: Path) -> tuple[Agent, VerifiedSkill]:
     for info in taught.infos():
         bob.receive(taught.read(info.id))
     return bob, copy_of(taught.bank.load(taught.find("warm").id).skill)
+
+
+@contextmanager
+def sharing(*agents: Agent) -> Iterator[None]:
+    """Let agents run in one network."""
+    hub = Hub()
+    with ExitStack() as stack:
+        for agent in agents:
+            transport = InMemoryTransport(hub, agent.id)
+            stack.enter_context(Node(agent, transport, on_event=lambda _event: None))
+        yield
 
 
 def invoke(*arguments: str) -> Any:
@@ -67,6 +85,22 @@ def test_a_copy_changes_no_answer_and_no_name(
     assert bob.unusable_reasons() == [
         "1 skills in quarantine, see: teachmesh skills quarantine list"
     ]
+
+
+def test_a_skill_that_arrives_during_the_screening_is_screened_next(
+    copied: tuple[Agent, VerifiedSkill],
+) -> None:
+    """The state of the bank counts as seen from before the screening."""
+    bob, copy = copied
+
+    class Busy(Agent):
+        def screen(self) -> None:
+            super().screen()
+            self.receive(copy.data)
+
+    watch = QuarantineWatch(Busy(bob.home.path))
+    assert watch.news() == []
+    assert [details["skill"] for _, details in watch.news()] == [copy.id]
 
 
 def test_a_person_may_release_or_drop_a_skill(copied: tuple[Agent, VerifiedSkill]) -> None:
@@ -130,6 +164,55 @@ def test_equal_sets_may_be_used_differently_until_a_person_trusts_an_author(
     assert copy.id not in carol.sync().skill_ids
     images = sorted(warm.glob("*/0*.png"))[::8]
     assert bob.predict(images) == carol.predict(images)
+
+
+def test_an_agent_takes_over_the_quarantine_of_one_that_it_trusts(
+    copied: tuple[Agent, VerifiedSkill], tmp_path: Path
+) -> None:
+    """Carol got the copy before the original, and Bob after it. A stranger's list has no effect."""
+    bob, copy = copied
+    bob.receive(copy.data)
+    bob.sync()
+    carol, dave = Agent(tmp_path / "carol"), Agent(tmp_path / "dave")
+    for agent in (carol, dave):
+        agent.receive(copy.data)
+        agent.sync()
+    carol.trust.trust(bob.id)
+    original = bob.find("warm").id
+    with sharing(bob, carol, dave):
+        wait_until(lambda: copy.id in carol.quarantine(), "Carol uses the original")
+        wait_until(lambda: original in dave.quarantine(), "Dave uses the copy")
+    assert carol.sync().skill_ids == bob.sync().skill_ids
+    assert bob.key.public_key not in dave.quarantine_lists.read()
+    carol.trust.forget(bob.id)
+    assert carol.doubted() == frozenset()
+    assert copy.id not in carol.sync().skill_ids  # it came last now
+
+
+def test_lists_of_others_and_unchanged_lists_are_not_taken(
+    copied: tuple[Agent, VerifiedSkill], taught: Agent
+) -> None:
+    """Anybody may answer in the name of a peer, and repeat an old list."""
+    bob, copy = copied
+    desk = AgentListDesk(bob)
+    assert desk.answer(NO_LIST) is None
+    assert desk.request_to(taught.key.public_key) is None
+    bob.trust.trust(taught.id)
+    assert desk.request_to(taught.key.public_key) == NO_LIST
+    theirs = [sign_list([copy.id] * number, number, taught.key) for number in (0, 1)]
+    for answer in (sign_list([copy.id], 9, bob.key).data, theirs[1].data[:-1], b"", theirs[1].data):
+        desk.take(taught.key.public_key, answer)
+    assert bob.doubted() == {copy.id}
+    assert desk.request_to(taught.key.public_key) == theirs[1].id
+    desk.take(taught.key.public_key, theirs[0].data)
+    assert bob.doubted() == {copy.id}
+    bob.receive(copy.data)
+    bob.sync()
+    own = read_list(desk.answer(NO_LIST) or b"")
+    assert own.skills == bob.quarantine().keys() == {copy.id}
+    assert desk.answer(own.id) is None
+    bob.remove(copy.id)
+    assert read_list(desk.answer(own.id) or b"").skills == set()
 
 
 def test_kept_images_of_an_own_task_are_tested(warm: Path, tmp_path: Path) -> None:

@@ -147,6 +147,39 @@ def test_of_equal_skills_the_first_to_arrive_is_used_also_if_they_are_screened_t
         assert bank.student.skill_ids == (order[0].id,)
 
 
+def test_a_skill_that_a_trusted_agent_doubts_comes_after_similar_ones() -> None:
+    """Then all orders of arrival give the same skills, also if the doubt comes last."""
+    copy, honest, other = (
+        skill_of(f"task {seed} of {author}", drawn_anchor(seed), author)
+        for seed, author in ((1, "mallory"), (1, "alice"), (2, "carol"))
+    )
+    for order in permutations((copy, honest, other)):
+        for doubt_comes_last in (False, True):
+            bank = DrawnBank()
+            bank.doubted = frozenset() if doubt_comes_last else frozenset({copy.id, other.id})
+            for skill in order:
+                bank.put(skill)
+            bank.doubted = frozenset({copy.id, other.id})
+            bank.screen()
+            assert set(bank.student.skill_ids) == {honest.id, other.id}
+            assert bank.verdicts.quarantined()[copy.id].against == honest.id
+
+
+def test_doubts_about_both_leave_the_first_one() -> None:
+    """Trusted agents that disagree decide nothing; an own skill is never doubted."""
+    one, two = (skill_of(f"task of {a}", drawn_anchor(1), a) for a in ("alice", "mallory"))
+    for own, order, stays in (
+        ("nobody", (one, two), one),
+        ("nobody", (two, one), two),
+        ("alice", (two, one), one),
+    ):
+        bank = DrawnBank(own=own)
+        bank.doubted = frozenset({one.id, two.id})
+        for skill in order:
+            bank.put(skill)
+        assert bank.student.skill_ids == (stays.id,)
+
+
 def near_copy(number: int) -> VerifiedSkill:
     """Return a skill with one class at such a distance that it is near few drawn images."""
     random = np.random.default_rng(number)

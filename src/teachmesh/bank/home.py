@@ -2,6 +2,7 @@
 
 - `agent.key`: the Ed25519 key, with permissions 0600.
 - `config.json`: alias, default backbone, method and sharing; written only on request.
+- `quarantine.json`: quarantine lists (`bank.known_lists`).
 - `withheld.json`: skills that peers do not get (`bank.withheld`).
 - `bank/`: the skills.
 - `backbones/`: backbones that the user added.

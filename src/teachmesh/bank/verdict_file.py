@@ -20,7 +20,7 @@ class Verdict:
     """Result of screening one skill.
 
     Attributes:
-        rank: precedence of the author for this agent, 0 for the agent itself; lower comes first.
+        rank: precedence of the skill for this agent, 0 for its own ones; lower comes first.
         code: why the skill is quarantined, see `screening.screen_skills`; empty if it is used.
         text: one sentence with the reason; empty if it is used.
         against: id of the skill that it harms; empty if there is none.

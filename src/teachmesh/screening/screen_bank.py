@@ -1,9 +1,9 @@
 """Verdicts about all skills of a bank, kept while skills come and go.
 
-The verdicts depend on the skills, the precedence of their authors, the decisions of a person, and
-the verdicts before. If two skills harm each other, that of the author with higher precedence is
-used. Between authors of equal precedence, it is the one that this agent had first. Nothing in a
-copy shows that it is one, so no other rule can tell them apart.
+The verdicts depend on the skills, their precedence, the decisions of a person, and the verdicts
+before. If two skills harm each other, the one with higher precedence is used: that of the preferred
+author, then the one that no trusted agent keeps in quarantine. Otherwise it is the one that this
+agent had first. Nothing in a copy shows that it is one, so no other rule can tell them apart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Origin:
     """Facts about a skill that need not be loaded.
 
     Attributes:
-        rank: precedence of the author for this agent, 0 for the agent itself.
+        rank: precedence of the skill for this agent, 0 for its own ones.
         arrived_ns: time at which this agent stored the skill.
     """
 
@@ -47,8 +47,8 @@ class AnsweringSkills(KnownSkills, Protocol):
 def holding(verdicts: Verdicts, origins: Mapping[str, Origin]) -> dict[str, Verdict]:
     """Return the verdicts that still hold, by id.
 
-    A verdict ends if its skill is gone or was released, or if its author has another precedence
-    now. It also ends if the skill that was harmed is not used any more.
+    A verdict ends if its skill is gone or was released, or if it has another precedence now. It
+    also ends if the skill that was harmed is not used any more.
 
     Args:
         verdicts: the verdicts before.

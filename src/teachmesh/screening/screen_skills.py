@@ -52,7 +52,7 @@ class Candidate:
     Attributes:
         id: id of the skill.
         author: public key of its author.
-        rank: precedence of the author for this agent, 0 for the agent itself.
+        rank: precedence of the skill for this agent, 0 for its own ones.
         anchor: class moments of the skill.
     """
 

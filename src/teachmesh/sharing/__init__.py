@@ -15,6 +15,7 @@
 - `peers`: peers heard from recently.
 - `pulling`: requests for missing skills and tombstones.
 - `part_exchange`: parts of tasks, among those that learn them together.
+- `list_exchange`: lists of quarantined skills, from trusted peers.
 - `in_flight`, `response_times`, `back_off`, `rate_limit`: limits, deadlines, pauses of requests.
 - `counters`: counters of traffic and results.
 - `admission`: checks of a received skill. `author_budget`: limits per author.

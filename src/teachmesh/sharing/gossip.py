@@ -19,6 +19,7 @@ from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.gossip_stats import GossipStats, PeerState
 from teachmesh.sharing.id_list import digest_of, encode_ids
 from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.list_exchange import ListDesk, ListExchange
 from teachmesh.sharing.messages import (
     Announcement,
     claimed_agent,
@@ -62,6 +63,7 @@ class Gossip:
         published: returns how many skills this agent itself has published.
         runtime: clock, random numbers and background work; by default threads.
         desk: makes and answers requests for parts; None to exchange none.
+        lists: makes and answers requests for quarantine lists; None to exchange none.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Gossip:
         published: Callable[[], int] = lambda: 0,
         runtime: Runtime | None = None,
         desk: PartDesk | None = None,
+        lists: ListDesk | None = None,
     ) -> None:
         self._inventory = inventory
         self._transport = transport
@@ -92,7 +95,7 @@ class Gossip:
         self._twin = TwinWatch(on_twin, self._runtime.now_s)
         self._peers = PeerTable(clock=self._runtime.now_s, rng=self._runtime.random)
         self._counters = Counters()
-        self._server = Server(inventory, self._counters, self._supervisor, desk)
+        self._server = Server(inventory, self._counters, self._supervisor, desk, lists)
         self._published = published
         self._publications = Publications()
         self._closed = False
@@ -124,6 +127,15 @@ class Gossip:
                 on_error=self._reporter("parts"),
             )
             add("parts", safe("parts", parts.step))
+        if lists is not None:
+            exchange = ListExchange(
+                lists,
+                self._runtime,
+                self._peers,
+                on_received=self._counters.count_received,
+                on_error=self._reporter("lists"),
+            )
+            add("lists", safe("lists", exchange.step))
 
     def _reporter(self, name: str) -> Callable[[BaseException], None]:
         return lambda error: self._supervisor.record(name, error)
@@ -276,7 +288,7 @@ class Gossip:
         self._wake_planner(announcement.agent_id)
 
     def on_request(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, a list of ids, a blob, or a part; called by the transport."""
+        """Return content for a peer; None if it is missing. Called by the transport."""
         return self._server.answer(kind, key)
 
     def _announce_step(self) -> float:

@@ -10,6 +10,7 @@ from teachmesh.errors import StorageError
 from teachmesh.sharing.counters import Counters
 from teachmesh.sharing.id_list import encode_ids
 from teachmesh.sharing.inventory import Inventory
+from teachmesh.sharing.list_exchange import ListDesk
 from teachmesh.sharing.part_exchange import PartDesk
 from teachmesh.sharing.supervisor import Supervisor
 from teachmesh.sharing.transport import MAX_BODY_BYTES
@@ -27,6 +28,7 @@ class Server:
         counters: counters of traffic.
         supervisor: records unexpected errors.
         desk: answers requests for parts; None to answer none.
+        lists: answers requests for this agent's quarantine list; None to answer none.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Server:
         counters: Counters,
         supervisor: Supervisor,
         desk: PartDesk | None = None,
+        lists: ListDesk | None = None,
     ) -> None:
+        self._lists = lists
         self._desk = desk
         self._inventory = inventory
         self._counters = counters
@@ -57,7 +61,7 @@ class Server:
         return digest
 
     def answer(self, kind: str, key: str) -> bytes | None:
-        """Serve a skill, a tombstone, a list of ids, a blob, or a part; None if it is missing."""
+        """Return content for a peer; None if it is missing."""
         try:
             body = self._body(kind, key)
         except StorageError:
@@ -80,6 +84,8 @@ class Server:
             return self._inventory.read(key) if key in self._inventory.ids() else None
         if kind == "part":
             return None if self._desk is None else self._desk.answer(key)
+        if kind == "quarantine":
+            return None if self._lists is None else self._lists.answer(key)
         if kind == "tombstone":
             return self._inventory.read_tombstone(key)
         return self._inventory.blob(key)

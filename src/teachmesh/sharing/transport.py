@@ -10,7 +10,7 @@ from teachmesh.sharing.join_watch import JoinState, Link
 
 MAX_ANNOUNCEMENT_BYTES = 2048
 MAX_BODY_BYTES = 16 << 20
-KINDS = ("skill", "tombstone", "ids", "blob", "part")
+KINDS = ("skill", "tombstone", "ids", "blob", "part", "quarantine")
 
 _AGENT = re.compile(r"[A-Z2-7-]{4,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -47,12 +47,14 @@ class Attack:
         skills: files that the attacker sends, in this order.
         before: files that honest authors send before, such as an old version.
         first: whether the attacker's files come before all honest skills.
+        advised: whether the agent trusts another one, which got the honest skills first.
     """
 
     name: str
     skills: Sequence[bytes]
     before: Sequence[bytes] = field(default_factory=tuple)
     first: bool = False
+    advised: bool = False
 
 
 class Attacker:
@@ -87,7 +89,11 @@ class Attacker:
         for name, make in self._makers().items():
             yield Attack(name, [skill.data for skill in make()])
         early = [copied.data for copied in self._copies()]
-        yield Attack("copies that come before the originals", early, first=True)
+        name = "copies that come before the originals"
+        yield Attack(name, early, first=True)
+        yield Attack(
+            f"{name}, at an agent that trusts an older one", early, first=True, advised=True
+        )
         yield self._replay()
         yield Attack("poison pills: NaN, wrong shapes, huge numbers", list(self._pills()))
 

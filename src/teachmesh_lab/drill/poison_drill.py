@@ -19,8 +19,9 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.agent.answers.screened_student import StudentSkills
 from teachmesh.errors import SkillRefused
+from teachmesh.packet.quarantine_list import sign_list
 from teachmesh.screening.screen_skills import Screener, Targets
-from teachmesh_lab.drill.honest_tasks import HonestTask, learn_honest_tasks
+from teachmesh_lab.drill.honest_tasks import HonestTask, author_key, learn_honest_tasks
 from teachmesh_lab.drill.poison_attacks import Attack, Attacker
 
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ class DrillOptions:
     home: Path | None = None
     seed: int = 0
     most_images: int | None = None
+
+
+class AdvisedAgent(Agent):
+    """An agent that trusts another one, and has its quarantine list.
+
+    Attributes:
+        listed: ids of the skills on that list.
+    """
+
+    listed: frozenset[str] = frozenset()
+
+    def doubted(self) -> frozenset[str]:
+        """Return the skills that the trusted agent keeps in quarantine."""
+        return self.listed
 
 
 class OpenAgent(Agent):
@@ -197,7 +212,7 @@ class PoisonDrill:
         """
         student, held = self._honest.sync(), self._honest.quarantine()
         entries = {entry.id: entry for entry in self._honest.bank.active()}
-        ranks = {entry.author: 2 for entry in entries.values()}
+        ranks = dict.fromkeys(entries, 4)
         skills = StudentSkills(student, entries, student.skill, ranks, lambda _skill: None)
         screener = Screener(skills, Targets())
         newcomers = (skills.candidate(skill) for skill in student.skill_ids)
@@ -207,7 +222,7 @@ class PoisonDrill:
     def run(self, attack: Attack) -> AttackResult:
         """Attack an agent without defences, then one with them."""
         undefended, _ = self._attacked(OpenAgent, attack)
-        defended, stopped_by = self._attacked(Agent, attack)
+        defended, stopped_by = self._attacked(AdvisedAgent, attack)
         before = self._before
         return AttackResult(
             attack.name,
@@ -240,12 +255,28 @@ class PoisonDrill:
         for task in self._tasks if attack.first else ():
             agent.receive(task.skill.data)
         agent.sync()
-        held = agent.quarantine() if kind is Agent else {}
+        if isinstance(agent, AdvisedAgent) and attack.advised:
+            agent.listed = self._quarantine_list(attack)  # comes last, which is the worst case
+            agent.sync()
+        held = {} if kind is OpenAgent else agent.quarantine()
         reasons.update(f"quarantined: {held[i].code}" for i in sent & held.keys())
         used = len(sent & set(agent.sync().skill_ids))
         accuracy = self._accuracy(agent)
         agent.bank.close()
         return accuracy, _stopped_by(reasons, len(sent) - used - len(sent & held.keys()), used)
+
+    def _quarantine_list(self, attack: Attack) -> frozenset[str]:
+        """Return the list of an agent that had all honest skills before an attack."""
+        bank = self._folder / "older"
+        shutil.rmtree(bank, ignore_errors=True)
+        shutil.copytree(self._folder / "honest", bank)
+        older = self._agent(Agent, bank)
+        for data in attack.skills:
+            older.receive(data)
+        older.sync()
+        found = sign_list(older.quarantine(), 1, author_key("older agent"))
+        older.bank.close()
+        return found.skills
 
     def _accuracy(self, agent: Agent) -> Accuracy:
         """Return the accuracy; equal skills give equal answers, so they are asked once."""

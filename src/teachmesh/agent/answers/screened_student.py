@@ -37,6 +37,7 @@ class Screening:
     Attributes:
         file: verdicts of the bank.
         rank_of: precedence of authors.
+        doubted: function that returns the skills that trusted agents keep in quarantine.
         kept_of: kept validation images of own skills.
         arrived_of: time at which a skill was stored, in nanoseconds.
         targets: prepared skills.
@@ -44,6 +45,7 @@ class Screening:
 
     file: VerdictFile
     rank_of: RankOf
+    doubted: Callable[[], Collection[str]]
     kept_of: KeptOf
     arrived_of: Callable[[str], int]
     targets: Targets = field(default_factory=Targets)
@@ -59,16 +61,14 @@ class Screening:
         Raises:
             StorageError: the verdicts cannot be saved, or a skill is damaged.
         """
-        ranks = {author: self.rank_of(author) for author in {e.author for e in entries.values()}}
+        ranks = self._ranks(entries)
         if not any(ranks.values()):  # nobody else taught anything
             student.sync(entries, load)
             return
         before = self.file.read()
         origins = {
-            skill: Origin(
-                ranks[entry.author], 0 if skill in before.by_id else self.arrived_of(skill)
-            )
-            for skill, entry in entries.items()
+            skill: Origin(rank, 0 if skill in before.by_id else self.arrived_of(skill))
+            for skill, rank in ranks.items()
         }
         known = holding(before, origins)
         student.sync({i: entries[i] for i, verdict in known.items() if not verdict.code}, load)
@@ -82,6 +82,19 @@ class Screening:
             _report(before, known)
             self.file.change(lambda now: _merged(now, before, known))
 
+    def _ranks(self, entries: Mapping[str, BankEntry]) -> dict[str, int]:
+        """Return the precedence of skills by id.
+
+        It is that of their authors. Among skills by equal authors, those that a trusted agent keeps
+        in quarantine come last. This agent's own skills have 0.
+        """
+        authors = {author: self.rank_of(author) for author in {e.author for e in entries.values()}}
+        doubted = self.doubted()
+        return {
+            skill: 2 * authors[entry.author] + (authors[entry.author] > 0 and skill in doubted)
+            for skill, entry in entries.items()
+        }
+
 
 class StudentSkills:
     """The skills of a student of class moments, as `screening` sees them.
@@ -90,7 +103,7 @@ class StudentSkills:
         student: the student.
         entries: entries of the skills that can be used, by id.
         load: function that returns a skill.
-        ranks: precedence of their authors.
+        ranks: their precedence by id.
         kept_of: kept validation images of own skills.
     """
 
@@ -135,14 +148,14 @@ class StudentSkills:
 
     def kept(self, skill_id: str) -> np.ndarray | None:
         """Return the (N, D) kept validation images of an own task; None if there are none."""
-        own = self._ranks[self.author(skill_id)] == 0
+        own = self._ranks[skill_id] == 0
         return self._kept_of(self._load(skill_id)) if own else None
 
     def candidate(self, skill_id: str) -> Candidate | None:
         """Return a skill to be screened; None if its content fails, which the student reports."""
         author = self.author(skill_id)
         try:
-            return Candidate(skill_id, author, self._ranks[author], self.anchor(skill_id))
+            return Candidate(skill_id, author, self._ranks[skill_id], self.anchor(skill_id))
         except MACHINE_FAULTS:
             raise
         except Exception:  # noqa: BLE001 - a skill of a peer must not stop an agent

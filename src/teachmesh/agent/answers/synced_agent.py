@@ -122,7 +122,7 @@ class SyncedAgent(BankView):
         Hold `lock` while the student is used, if several threads use the agent.
         """
         with self.lock:
-            version = self.bank.version(), self.trust.stamp()
+            version = self.bank.version(), self.trust.stamp(), self.doubted()
             if (version, self.verdicts.version()) != self._student_version:
                 released = self.verdicts.read().released
                 self._update()
@@ -172,7 +172,9 @@ class SyncedAgent(BankView):
 
     @cached_property
     def _screening(self) -> Screening:
-        return Screening(self.verdicts, self.precedence, self.kept_points, self.bank.arrived_ns)
+        return Screening(
+            self.verdicts, self.precedence, self.doubted, self.kept_points, self.bank.arrived_ns
+        )
 
     def kept_points(self, skill: Skill) -> np.ndarray | None:
         """Return the (N, D) kept validation images of an own skill in the metric's space, or None.

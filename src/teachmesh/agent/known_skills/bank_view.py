@@ -29,6 +29,7 @@ from teachmesh.agent.known_skills.withhold_tasks import SharedTask, share_task, 
 from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.bank.entry import forks
 from teachmesh.bank.home import is_writable, open_to_read, resolve_home
+from teachmesh.bank.known_lists import KnownLists
 from teachmesh.bank.output_file import write_file
 from teachmesh.bank.running import RunningFile, RunningLock
 from teachmesh.bank.store import Bank
@@ -167,7 +168,27 @@ class BankView:
         """
         if author == self.own_author():
             return 0
-        return 1 if agent_id(author) in self.trust.state().trusted else 2
+        return 1 if self.trusts(author) else 2
+
+    def trusts(self, author: str) -> bool:
+        """Return whether a person trusts an author, other than by the policy."""
+        return agent_id(author) in self.trust.state().trusted
+
+    @cached_property
+    def quarantine_lists(self) -> KnownLists:
+        """The quarantine lists of this agent and of trusted ones."""
+        return KnownLists(self.home.path / "quarantine.json")
+
+    def doubted(self) -> frozenset[str]:
+        """Return the ids of skills that trusted agents keep in quarantine."""
+        lists = self.quarantine_lists.read().items()
+        found = [one.skills for author, one in lists if self.trusts(author)]
+        return frozenset().union(*found)
+
+    def quarantine_state(self) -> tuple[object, ...]:
+        """Return a value that differs after every change that may change the quarantine."""
+        state = self.bank.version(), self.verdicts.version(), self.trust.stamp()
+        return *state, self.doubted()
 
     def latent_sizes(self) -> dict[str, int]:
         """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""

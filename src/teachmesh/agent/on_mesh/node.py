@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from teachmesh.agent.known_skills.withdraw_skills import receive_tombstone, retire_replaced
 from teachmesh.agent.known_skills.withhold_tasks import sent_tombstones
+from teachmesh.agent.on_mesh.list_desk import AgentListDesk
 from teachmesh.agent.on_mesh.part_desk import AgentPartDesk
 from teachmesh.agent.on_mesh.quarantine_watch import QuarantineWatch, event_items
 from teachmesh.agent.on_mesh.run_endpoints import RunEndpoints
@@ -87,6 +88,7 @@ class Node:
             supervisor=self._supervisor,
             published=inventory.published,
             desk=AgentPartDesk(agent, self._emit),
+            lists=AgentListDesk(agent),
         )
         self._lock = RunningLock(agent.home.path)
         self._on_event = on_event

@@ -30,10 +30,11 @@ class QuarantineWatch:
         Raises:
             StorageError: the bank or the verdicts cannot be read or written.
         """
-        if self._state() == self._seen:
+        state = self._agent.quarantine_state()
+        if state == self._seen:
             return []
         self._agent.screen()
-        self._seen = self._state()
+        self._seen = state  # changes during the screening are seen next time
         before, self._held = self._held, self._agent.quarantine()
         entries = {entry.id: entry for entry in self._agent.bank.active()}
         found = []
@@ -45,10 +46,6 @@ class QuarantineWatch:
                 reasons = {"reason": verdict.code, "message": verdict.text}
                 found.append(("quarantined", about | reasons | {"against": verdict.against}))
         return found
-
-    def _state(self) -> tuple[object, ...]:
-        agent = self._agent
-        return agent.bank.version(), agent.verdicts.version(), agent.trust.stamp()
 
 
 def event_items(entry: BankEntry) -> dict[str, str]:
