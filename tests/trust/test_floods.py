@@ -110,6 +110,25 @@ def test_invented_identities_do_not_shut_the_door() -> None:
     assert id_of_agent("newcomer") in {peer.agent_id for peer in gossip.stats().peers}
 
 
+def time_of_news(strangers: int) -> float:
+    """Return the virtual seconds that news take just after some agents were new to both."""
+    world = World(0)
+    bank, teller = BytesInventory(), BytesInventory(b"one")
+    agent(world, "bank", bank)
+    gossip = agent(world, "teller", teller)
+    world.run(10)
+    announce(world, [key_of(f"invented {number}") for number in range(strangers)], "ab" * 32, 1)
+    world.run(10.03)  # new peers have been greeted by now
+    teller.add(b"two")
+    gossip.notify()
+    return time_of(world, bank, id_of(b"two"))
+
+
+def test_news_do_not_wait_for_greetings() -> None:
+    """New peers are greeted with an announcement; news after it are announced at once."""
+    assert time_of_news(2) < time_of_news(0) + 0.05
+
+
 def test_strangers_use_up_no_time_of_proven_peers() -> None:
     """Their lists are requested 32 times a second; news of a proven peer do not wait for them."""
     world = World(0)

@@ -295,9 +295,7 @@ class Gossip:
         """Announce the bank; return the seconds until the next announcement."""
         now_s = self._runtime.now_s()
         if now_s < self._next_announcement_s:
-            # Announce many changes together: each announcement makes every peer request the ids.
             return self._next_announcement_s - now_s
-        self._next_announcement_s = now_s + min(ANNOUNCE_PAUSE_S, self._interval_s)
         try:
             skills, tombstones = self._inventory.ids(), self._inventory.tombstones()
             published = self._published()
@@ -306,6 +304,10 @@ class Gossip:
         self._announce(skills, tombstones, published)
         # News are repeated soon, because a broadcast may be lost.
         is_new, self._announced = self._announced != (skills, tombstones), (skills, tombstones)
+        if is_new:
+            # Announce many changes together: each announcement makes every peer request the ids.
+            # Greetings and repetitions do not, so news after them need not wait.
+            self._next_announcement_s = now_s + min(ANNOUNCE_PAUSE_S, self._interval_s)
         self._pause_s = self._interval_s / 4 if is_new else min(2 * self._pause_s, self._interval_s)
         return self._pause_s
 
