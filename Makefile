@@ -9,7 +9,7 @@ SOURCES := src tests pretraining benchmarks checks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format simulate drill fuzz mutate bench package docs browser screenshots clean
+.PHONY: help setup demo test lint format simulate drill fuzz mutate bench package hashes docs browser screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -60,6 +60,12 @@ bench: setup  ## speed as ratios measured side by side in one run
 
 package: setup  ## the wheel in a bare environment: sizes and seconds (a few minutes)
 	@$(BIN)/python -m checks.bare_environment
+
+hashes: setup  ## requirements-hashes.txt: every package for EXTRAS="web qr" with SHA-256 of its files
+	@$(BIN)/python -m pip install -qq -c constraints.txt pip-tools
+	@$(BIN)/python -m piptools compile -q --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links -c constraints.txt $(addprefix --extra ,$(EXTRAS)) \
+		-o requirements-hashes.txt pyproject.toml
 
 docs: setup  ## write the pages that come from the code, and build the site in site/ (warnings are errors)
 	@$(BIN)/python -m teachmesh_lab.cli.cli_reference docs/cli.md
