@@ -17,6 +17,7 @@ from typing import get_args
 from teachmesh.errors import RefusalReason, SkillRefused
 from teachmesh.packet.codec import decode, encode
 from teachmesh.packet.part import Part, read_part
+from teachmesh.packet.quarantine_list import QuarantineList, read_list
 from teachmesh.packet.roster import Roster, read_roster
 from teachmesh.packet.signing import verify
 from teachmesh.packet.tombstone import Tombstone, read_tombstone
@@ -54,7 +55,9 @@ def check_skill(data: bytes) -> str:
     return "admitted"
 
 
-def check_statement(data: bytes, read: Callable[[bytes], Tombstone | Part | Roster]) -> str:
+def check_statement(
+    data: bytes, read: Callable[[bytes], Tombstone | Part | Roster | QuarantineList]
+) -> str:
     """Read a signed statement; an accepted one has the given bytes."""
     try:
         found = read(data)
@@ -99,6 +102,7 @@ CHECKS: dict[str, Callable[[bytes], str]] = {
     "tombstone": partial(check_statement, read=read_tombstone),
     "part": partial(check_statement, read=read_part),
     "roster": partial(check_statement, read=read_roster),
+    "quarantine": partial(check_statement, read=read_list),
     "announcement": check_announcement,
     "ids": check_ids,
     "request": check_request,

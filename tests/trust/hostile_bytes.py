@@ -13,6 +13,7 @@ from typing import Any
 from teachmesh.data.splits import SplitRule
 from teachmesh.packet.parent_card import Parent
 from teachmesh.packet.part import PartFacts, sign_part
+from teachmesh.packet.quarantine_list import sign_list
 from teachmesh.packet.roster import RosterFacts, sign_roster
 from teachmesh.packet.signing import CONTEXT as SKILL_CONTEXT
 from teachmesh.packet.signing import sign
@@ -179,6 +180,11 @@ def roster(rng: random.Random) -> bytes:
     return _statement(sign_roster(facts, ALICE).data, rng)
 
 
+def quarantine_list(rng: random.Random) -> bytes:
+    """Return the bytes of a hostile quarantine list."""
+    return _statement(sign_list(set(rng.sample(IDS, rng.randrange(4))), 1, ALICE).data, rng)
+
+
 def _statement(data: bytes, rng: random.Random) -> bytes:
     """Damage a signed statement, or change its values and sign it again."""
     context = json.loads(data)["schema"].encode() + b"\0"
@@ -217,6 +223,7 @@ MESSAGES: dict[str, Callable[[random.Random], bytes]] = {
     "tombstone": tombstone,
     "part": part,
     "roster": roster,
+    "quarantine": quarantine_list,
     "announcement": announcement,
     "ids": list_of_ids,
     "request": address,
