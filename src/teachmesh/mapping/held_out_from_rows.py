@@ -115,7 +115,7 @@ class _Folds:
         n_folds, n_classes = self.counts.shape
         sums = torch.zeros(n_folds * n_classes, rows.shape[1], dtype=torch.float64)
         sums.index_add_(0, self.fold * n_classes + self.member, rows)
-        sums = sums.unflatten(0, (n_folds, n_classes))
+        sums = sums.reshape(n_folds, n_classes, -1)
         means = (sums.sum(0) - sums) / self.counts.clamp(min=1)[..., None]  # (F, C, D)
         lengths = (rows * rows).sum(1)[:, None] + (means * means).sum(2)[:, None]
         nearest = self._nearest(lengths - 2 * rows @ means.mT)
