@@ -265,7 +265,8 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         keys = self.keys()
         if len(keys) <= SMALL_BANK:
             columns = {key: self._densities.evidence(key, z) for key in keys}
-            self._seen = z, columns  # the best tasks need theirs again
+            # The best tasks need theirs again. Many points would take too much memory.
+            self._seen = (z, columns) if len(z) <= KEPT_POINTS else None
             return TASK_SHARPNESS * torch.stack([*columns.values()], dim=1).numpy(), None
         found = np.full((len(z), len(keys)), -np.inf)
         column = {key: t for t, key in enumerate(keys)}
