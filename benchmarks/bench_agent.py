@@ -1,4 +1,7 @@
-"""Time for learning and predicting, relative to a bare backbone pass over the same images."""
+"""Time for learning and predicting, relative to a bare backbone pass over the same images.
+
+python -m benchmarks.bench_agent    # processor time of one thread, for a machine with other jobs
+"""
 
 from __future__ import annotations
 
@@ -31,20 +34,25 @@ PHOTO = (3000, 4000)
 PHOTO_ROUNDS = 3
 BATCH_SIZE = 32
 """Fastest batch size for the bare pass; with all threads, small batches are slower."""
+Clock = Callable[[], float]
 
 
-def run() -> dict[str, float]:
-    """Return each ratio's median over several rounds; each round times a job and bare passes."""
+def run(clock: Clock = time.perf_counter) -> dict[str, float]:
+    """Return each ratio's median over several rounds; each round times a job and bare passes.
+
+    Args:
+        clock: function that returns seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         write_images(folder / "task", LEARN_IMAGES, seed=1)
         write_images(folder / "asked", PREDICT_IMAGES, seed=2)
         agent = Agent(folder / "home")
         agent.learn(folder / "task", name="warm-up")
-        rounds = [_one_round(agent, folder, number) for number in range(ROUNDS)]
+        rounds = [_one_round(agent, folder, number, clock) for number in range(ROUNDS)]
         photos = folder / "photos"
         write_photos(photos)
-        large = [_large_photos(agent, photos, number) for number in range(PHOTO_ROUNDS)]
+        large = [_large_photos(agent, photos, number, clock) for number in range(PHOTO_ROUNDS)]
         one = _one_image(agent, next((folder / "asked").rglob("*.jpg")))
     learn, predict = zip(*rounds, strict=True)
     return {
@@ -55,16 +63,19 @@ def run() -> dict[str, float]:
     }
 
 
-def _one_round(agent: Agent, folder: Path, number: int) -> tuple[float, float]:
+def _one_round(agent: Agent, folder: Path, number: int, clock: Clock) -> tuple[float, float]:
     # A folder without splits is split 80/10/10, and test images are not embedded.
     backbone = agent.backbone
     training_images = decoded(backbone, folder / "task")[: LEARN_IMAGES * 9 // 10]
     learn = ratio(
-        backbone, training_images, lambda: agent.learn(folder / "task", name=f"round-{number}")
+        backbone,
+        training_images,
+        lambda: agent.learn(folder / "task", name=f"round-{number}"),
+        clock,
     )
     agent.sync()  # New skills are consolidated once, not at every prediction.
     asked = decoded(backbone, folder / "asked")
-    return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"))
+    return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"), clock)
 
 
 def _one_image(agent: Agent, path: Path) -> float:
@@ -79,16 +90,16 @@ def _one_image(agent: Agent, path: Path) -> float:
     return statistics.median(found)
 
 
-def _large_photos(agent: Agent, folder: Path, number: int) -> float:
+def _large_photos(agent: Agent, folder: Path, number: int, clock: Clock) -> float:
     """Return the time to learn from photos, divided by that of Pillow's decoder on all cores."""
     files = sorted(folder.rglob("*.jpg"))
-    started_s = time.perf_counter()
+    started_s = clock()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(_decode_whole, files))
-    decoding_s = time.perf_counter() - started_s
-    started_s = time.perf_counter()
+    decoding_s = clock() - started_s
+    started_s = clock()
     agent.learn(folder, name=f"photos-{number}", split=(0, 0))
-    return (time.perf_counter() - started_s) / decoding_s
+    return (clock() - started_s) / decoding_s
 
 
 def _decode_whole(file: Path) -> None:
@@ -108,16 +119,21 @@ def write_photos(folder: Path) -> None:
         Image.fromarray(noisy).save(target / f"{index}.jpg", quality=90)
 
 
-def ratio(backbone: Backbone, images: torch.Tensor, job: Callable[[], object]) -> float:
+def ratio(
+    backbone: Backbone,
+    images: torch.Tensor,
+    job: Callable[[], object],
+    clock: Clock = time.perf_counter,
+) -> float:
     """Return the time of a job divided by the mean time of two bare passes.
 
     One pass runs before the job and one after it, because the speed of the machine drifts.
     """
-    before_s = bare_pass(backbone, images)
-    started_s = time.perf_counter()
+    before_s = bare_pass(backbone, images, clock)
+    started_s = clock()
     job()
-    job_s = time.perf_counter() - started_s
-    return 2 * job_s / (before_s + bare_pass(backbone, images))
+    job_s = clock() - started_s
+    return 2 * job_s / (before_s + bare_pass(backbone, images, clock))
 
 
 def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
@@ -126,12 +142,12 @@ def decoded(backbone: Backbone, folder: Path) -> torch.Tensor:
     return torch.cat([batch.images for batch in batches])
 
 
-def bare_pass(backbone: Backbone, images: torch.Tensor) -> float:
+def bare_pass(backbone: Backbone, images: torch.Tensor, clock: Clock = time.perf_counter) -> float:
     """Return the duration in seconds of a pass over decoded images, with all threads."""
-    started_s = time.perf_counter()
+    started_s = clock()
     for start in range(0, len(images), BATCH_SIZE):
         backbone.embed(images[start : start + BATCH_SIZE])
-    return time.perf_counter() - started_s
+    return clock() - started_s
 
 
 def write_images(folder: Path, count: int, seed: int) -> None:
@@ -140,3 +156,14 @@ def write_images(folder: Path, count: int, seed: int) -> None:
         target = folder / f"class {index % CLASSES}"
         target.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.transpose(1, 2, 0)).save(target / f"{index:04}.jpg", quality=90)
+
+
+def main() -> None:
+    """Print ratios of processor time with one thread."""
+    torch.set_num_threads(1)
+    for name, found in run(time.process_time).items():
+        print(f"{name}: {found:.2f}")
+
+
+if __name__ == "__main__":
+    main()

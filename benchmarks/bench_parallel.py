@@ -2,10 +2,12 @@
 
 python -m benchmarks.bench_parallel --agents 1,2,4 --tasks 2 --images 320 --json
 
-Each task has an owner, which learns a first few images and invites the others. Then every agent
-learns an equal share of each task with one thread. The owners make the skills of all parts, and
-every agent receives them. Parts and skills travel through the disk. "speed-up" is of the duration;
-"speed-up by work" compares processor time of the busiest agent, which other jobs disturb less.
+The tasks are drawn by code and differ like real ones: skills of tasks that are alike would be
+quarantined as copies. Each task has an owner, which learns a first few images and invites the
+others. Then every agent learns an equal share of each task with one thread. The owners make the
+skills of all parts, and every agent receives them. Parts and skills travel through the disk.
+"speed-up" is of the duration; "speed-up by work" compares processor time of the busiest agent,
+which other jobs disturb less. "correct" is the fraction of new images with the right answer.
 """
 
 from __future__ import annotations
@@ -22,12 +24,18 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench_agent import write_images
+import numpy as np
+
+from benchmarks.bench_agent import SIDE
 from benchmarks.grow_tasks import content
+from teachmesh_lab.streams.drawn_tasks import DRAWN
 
 FIRST_IMAGES = 16
 """Images of a task that its owner learns before it can invite others."""
 ASKED_IMAGES = 16
+"""Images of each task that all agents answer."""
+TASKS = ("patterns", "hues", "shapes_filled", "glyphs_round", "places", "gratings", "roughness")
+"""Names of drawn tasks, one of a kind."""
 _agent: Any = None
 
 
@@ -42,11 +50,13 @@ def run(
         n_images: number of images of each task.
         start: function that starts the executor of one agent; a process of its own by default.
     """
+    if not 1 <= n_tasks <= len(TASKS):
+        raise SystemExit(f"expected 1 to {len(TASKS)} tasks, got {n_tasks}")
     with tempfile.TemporaryDirectory(prefix="teachmesh-parallel-") as name:
         folder = Path(name)
-        for task in range(n_tasks):
-            write_images(folder / "all" / f"task {task}", n_images, seed=task)
-        write_images(folder / "asked", ASKED_IMAGES, seed=99)
+        for task in TASKS[:n_tasks]:
+            write_task(folder / "all" / task, n_images, seed=0)
+            write_task(folder / "asked" / task, ASKED_IMAGES, seed=1)
         rows = [_row(folder, count, n_tasks, start or _process) for count in agents]
     for row in rows:
         row["speed-up"] = round(rows[0]["seconds"] / row["seconds"], 3)
@@ -56,12 +66,29 @@ def run(
     return {"schema": "teachmesh.parallel/1", "cores": os.cpu_count(), "rows": rows}
 
 
+def write_task(folder: Path, count: int, seed: int) -> None:
+    """Write JPEG files of a drawn task, named by the folder; each class has a folder.
+
+    Args:
+        folder: folder of the task.
+        count: number of images of all classes together.
+        seed: seed for all random numbers.
+    """
+    task = DRAWN[folder.name]
+    for index in range(count):
+        label = index % len(task.classes)
+        target = folder / task.classes[label]
+        target.mkdir(parents=True, exist_ok=True)
+        picture = task.paint(label, np.random.default_rng([seed, index])).resize((SIDE, SIDE))
+        picture.save(target / f"{index:04}.jpg", quality=90)
+
+
 def _process() -> Executor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _row(folder: Path, count: int, n_tasks: int, start: Callable[[], Executor]) -> dict[str, Any]:
-    tasks = [f"task {task}" for task in range(n_tasks)]
+    tasks = TASKS[:n_tasks]
     base = folder / f"{count} agents"
     homes = [base / f"agent {n}" for n in range(count)]
     for task in tasks:
@@ -93,14 +120,17 @@ def _row(folder: Path, count: int, n_tasks: int, start: Callable[[], Executor]) 
         "seconds": round(seconds, 3),
         "work_s": round(max(found["work_s"] for found in states), 3),
         "digests": len({found["digest"] for found in states}),
-        **_only([(found["skills"], found["answers"]) for found in states]),
+        **_only([{key: found[key] for key in _EQUAL} for found in states]),
     }
 
 
-def _only(found: list[tuple[str, str]]) -> dict[str, str]:
-    if len(set(found)) != 1:
+_EQUAL = ("skills", "answers", "correct", "quarantined")
+
+
+def _only(found: list[dict[str, Any]]) -> dict[str, Any]:
+    if any(one != found[0] for one in found):
         raise SystemExit(f"expected equal skills and answers of all agents, got {found}")
-    return dict(zip(("skills", "answers"), found[0], strict=True))
+    return found[0]
 
 
 def _share_out(source: Path, target: Path, count: int) -> None:
@@ -186,11 +216,15 @@ def state(tasks: Sequence[str], asked: Path) -> dict[str, Any]:
     """Return digests of the bank, of the skills and of the answers, and the work done so far."""
     work_s = time.process_time() - _agent.started_s
     skills = [content(_agent, task) for task in tasks]
-    answers = [(a.task, a.class_name, a.probability) for a in _agent.predict(asked)]
+    found = _agent.predict(asked)
+    answers = [(a.task, a.class_name, a.probability) for a in found]
+    right = [Path(a.image).parts[-3:-1] == (a.task, a.class_name) for a in found]
     return {
         "digest": _agent.digest(),
         "skills": _hash(skills),
         "answers": _hash(answers),
+        "correct": round(float(np.mean(right)), 3),
+        "quarantined": sorted(_agent.quarantine_reasons().values()),
         "work_s": work_s,
     }
 

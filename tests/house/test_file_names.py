@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = "src/teachmesh/"
-MAX_FILES = 361
+MAX_FILES = 362
 MAX_LINES = 54_400
 REPEATED = {"__init__.py", "__main__.py", "conftest.py", "py.typed", "pyproject.toml", "README.md"}
 RETIRED = frozenset(

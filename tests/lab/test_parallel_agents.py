@@ -35,3 +35,5 @@ def test_two_agents_with_one_task_make_the_skill_of_one() -> None:
         torch.set_num_threads(before)
     assert [row["agents"] for row in document["rows"]] == [1, 2]
     assert all(row["equal"] for row in document["rows"])
+    assert all(row["correct"] > 0.5 for row in document["rows"])
+    assert not any(row["quarantined"] for row in document["rows"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from teachmesh.mapping.discriminant import HALF_SHARE, OWN_SHARE
+from teachmesh.mapping.held_out_from_rows import held_out_scores
 from teachmesh.mapping.moments import EVIDENCE_UNIT, MomentsMapper
-from teachmesh.mapping.moments_fit import FOLDS, FOLDS_OF_MANY, MANY_IMAGES, held_out_scores
+from teachmesh.mapping.moments_fit import FOLDS, FOLDS_OF_MANY, MANY_IMAGES
 from teachmesh.mapping.typicality import MAX_SCORES, HeldOut, folds_of
 from tests.mapping.latents import DIM, Sample, make_moments, make_sample, sample_metric
 from tests.mapping.test_moments import log_densities

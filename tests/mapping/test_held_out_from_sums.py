@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from teachmesh.mapping.held_out_from_rows import held_out_scores
 from teachmesh.mapping.held_out_from_sums import held_out_from_sums
 from teachmesh.mapping.latent_sample import MAX_ROWS, LatentSample
-from teachmesh.mapping.moments_fit import held_out_scores
 from teachmesh.mapping.task_sums import STEPS_PER_UNIT, TaskSums, fixed_point
 from tests.mapping.latents import Sample, make_sample, sample_metric
 

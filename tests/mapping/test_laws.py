@@ -12,8 +12,8 @@ from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import ANCHORS, METHODS, GmmcAnchor
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.gmmc import log_likelihood
+from teachmesh.mapping.held_out_from_rows import held_out_scores
 from teachmesh.mapping.mapper import MapperScores, TaskMapper
-from teachmesh.mapping.moments_fit import held_out_scores
 from teachmesh.mapping.own_mapper import PAPER_MAPPERS
 from teachmesh.mapping.own_mapper import make_mapper as mapper_with
 from teachmesh.mapping.typicality import HeldOut

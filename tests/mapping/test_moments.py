@@ -163,6 +163,7 @@ def test_leading_directions_are_those_of_the_eigendecomposition() -> None:
         exact = np.linalg.svd(rows, compute_uv=False)[:8] ** 2
         for directions, squares in (
             leading_directions(rows, 8),
+            leading_directions(rows, 8, products=torch.from_numpy(rows @ rows.T)),
             leading_eigenvectors(torch.from_numpy(rows.T @ rows), 8),
         ):
             np.testing.assert_allclose(squares, exact, rtol=1e-3)

@@ -1,9 +1,11 @@
 """Images are embedded from files and from memory, and by several splits at once."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from teachmesh.data.image_inputs import ImageInput
@@ -78,3 +80,28 @@ def test_latents_do_not_depend_on_the_other_images_or_their_order(tmp_path: Path
             rows = [row[int(i)] for i in part[found.kept]]
             assert np.array_equal(found.latents.multi, whole.latents.multi[rows])
             assert np.array_equal(found.latents.last, whole.latents.last[rows])
+
+
+class Meeting:
+    """An image that is decoded only while a second thread decodes another one."""
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        self._barrier = barrier
+
+    def upright(self, size: int) -> np.ndarray:
+        """Wait for the other thread, and return a grey image."""
+        self._barrier.wait()
+        return np.full((size, size, 1), 99, dtype=np.uint8)
+
+
+def test_all_threads_decode_a_single_batch(tmp_path: Path) -> None:
+    """Otherwise a few large photos would be decoded on one core."""
+    backbone = load_backbone(tmp_path, "embedded")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        embedded = embed_images(backbone, [Meeting(threading.Barrier(2, timeout=60))] * 4)
+    finally:
+        torch.set_num_threads(before)
+    assert len(embedded.kept) == 4
+    assert not embedded.failed

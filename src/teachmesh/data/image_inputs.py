@@ -140,7 +140,7 @@ def _images_of(item: Any, position: int) -> list[ImageInput]:
     path = path_of(item)
     if path.is_dir() or (path.is_file() and is_archive(path)):
         return _images_below(path)
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" and path.is_file():
         return [ImageInput(_name(row.image), row.image) for row in list_csv(path).items]
     if not path.exists():
         found = "a link to nothing" if path.is_symlink() else "nothing"

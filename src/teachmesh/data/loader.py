@@ -30,6 +30,7 @@ Progress = Callable[[int, int], None]
 BATCHES_AHEAD = 3
 """Number of batches that are being decoded or ready while the network works on one."""
 _IMAGES_PER_JOB = 8
+"""Maximum number of images that one thread decodes at a time, of one shape together."""
 
 
 class Readable(Protocol):
@@ -113,10 +114,12 @@ def iterate_batches(
         `Batch.failed`, **not** raised; `tasks.check_failed` decides whether there are too many.
     """
     stop = threading.Event()
+    # All threads take part in a batch, because a few large photos may be the only one.
+    share = min(_IMAGES_PER_JOB, -(-min(batch_size, len(images) or 1) // max(1, workers)))
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="teachmesh-decode")
     waiting: deque[_Pending] = deque()
     pending = (
-        _submit(pool, images, range(start, min(start + batch_size, len(images))), size, stop)
+        _submit(pool, images, range(start, min(start + batch_size, len(images))), size, stop, share)
         for start in range(0, len(images), batch_size)
     )
     try:
@@ -151,10 +154,11 @@ def _submit(
     positions: range,
     size: int,
     stop: threading.Event,
+    share: int,
 ) -> _Pending:
     batch = _Pending(np.empty((len(positions), size, size, 3), dtype=np.uint8), positions.start)
-    for first in range(0, len(positions), _IMAGES_PER_JOB):
-        rows = range(first, min(first + _IMAGES_PER_JOB, len(positions)))
+    for first in range(0, len(positions), share):
+        rows = range(first, min(first + share, len(positions)))
         batch.jobs.append(pool.submit(batch.decode, images, rows, stop))
     return batch
 

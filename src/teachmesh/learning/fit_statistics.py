@@ -13,10 +13,12 @@ import numpy as np
 from teachmesh.learning.settled_task import SettledTask, settle
 from teachmesh.learning.task_statistics import TaskStatistics
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.held_out_from_rows import held_out_from_rows
 from teachmesh.mapping.held_out_from_sums import held_out_from_sums
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
+from teachmesh.mapping.moments_fit import fit_moments_to_points
 from teachmesh.mapping.moments_from_sums import fit_moments_from_sums
+from teachmesh.mapping.task_points import TaskPoints
 from teachmesh.mapping.typicality import HeldOut
 from teachmesh.model.macs import MacCounter
 
@@ -85,8 +87,6 @@ def _fit(task: SettledTask, metric: Metric) -> tuple[MomentsAnchor, HeldOut]:
             fit_moments_from_sums(task.sums, metric),
             held_out_from_sums(task.sums, task.sample, metric),
         )
-    latents, labels, n_classes = task.sample.latents(), task.sample.labels, len(task.counts)
-    return (
-        fit_moments(latents, labels, n_classes, metric),
-        held_out_scores(latents, labels, n_classes, metric),
-    )
+    sample = task.sample
+    points = TaskPoints(sample.latents(), sample.labels, len(task.counts), metric)
+    return fit_moments_to_points(points), held_out_from_rows(points)

@@ -65,11 +65,18 @@ class TaskScorer:
 
     Args:
         anchor: moments of the task.
+        held_out: held-out scores of the task, or None.
         density: density of the task.
         metric: metric of the backbone.
+
+    Attributes:
+        held_out: held-out scores of the task, or None.
     """
 
-    def __init__(self, anchor: MomentsAnchor, density: TaskDensity, metric: Metric) -> None:
+    def __init__(
+        self, anchor: MomentsAnchor, held_out: HeldOut | None, density: TaskDensity, metric: Metric
+    ) -> None:
+        self.held_out = held_out
         self._density = density
         self._metric = metric
         self._means = anchor.class_means()
@@ -81,25 +88,31 @@ class TaskScorer:
         """Return (N, C) log posteriors of the classes, given the task."""
         return log_softmax((z @ self._head.T).numpy() + self._bias)
 
-    def distances(self, z: torch.Tensor) -> np.ndarray:
-        """Return (N,) squared distances of the latents to the nearest class mean."""
+    def distances(self, latents: np.ndarray) -> np.ndarray:
+        """Return (N,) squared distances of (N, D) latents to the nearest class mean."""
         if self._raw_means is None:
             self._raw_means = self._metric.undo(self._means)
-        return -nearest_mean_familiarity(self._metric.undo(z.numpy()), self._raw_means)
+        centred = self._metric.centred(torch.from_numpy(latents))
+        return -nearest_mean_familiarity(centred.numpy(), self._raw_means)
 
-    def familiarity(self, z: torch.Tensor, held_out: HeldOut | None) -> np.ndarray:
+    def familiarity(
+        self, latents: np.ndarray, z: torch.Tensor, evidence: torch.Tensor | None = None
+    ) -> np.ndarray:
         """Return (N,) scores that are higher for images that resemble the task.
 
         The score adds the distance to the nearest class mean, on the scale of held-out images, and
         the evidence compared with the background's.
 
         Args:
-            z: (N, D) points in the metric's space.
-            held_out: held-out scores with their scale; None to use the evidence only.
+            latents: (N, D) float32 latents.
+            z: (N, D) points of the latents in the metric's space.
+            evidence: (N,) evidence of the task at these points, if it is known.
         """
-        scale = None if held_out is None else held_out.scale
-        nearness = 0.0 if scale is None else scale.standardise(self.distances(z))
-        return resemblance(self._density.evidence(z), nearness, z, self._metric)
+        scale = None if self.held_out is None else self.held_out.scale
+        nearness = 0.0 if scale is None else scale.standardise(self.distances(latents))
+        if evidence is None:
+            evidence = self._density.evidence(z)
+        return resemblance(evidence, nearness, z, self._metric)
 
 
 def resemblance(
@@ -144,6 +157,7 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
             stores = [store_of(part, origin) for part in ("densities", "leading")]
         self._densities, self._leading = (DensityBlocks(store) for store in stores)
         self._last: tuple[np.ndarray, torch.Tensor] | None = None
+        self._seen: tuple[torch.Tensor, dict[str, torch.Tensor]] | None = None
         self._scorer = lru_cache(maxsize=4 * SMALL_BANK)(self._make_scorer)
 
     def derive(self, anchor: TaskAnchor) -> tuple[TaskDensity, TaskDensity]:
@@ -204,7 +218,11 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         self._scorer.cache_clear()
 
     def _make_scorer(self, key: str) -> TaskScorer:
-        return TaskScorer(self.anchor(key), self._densities.density(key), self.metric)
+        return TaskScorer(*self._of(key), self._densities.density(key), self.metric)
+
+    def held_out(self, key: str) -> HeldOut | None:
+        """Return the scores of held-out images of a task."""
+        return self._scorer(key).held_out
 
     def within(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return (N, C) log posteriors of the classes, given the task.
@@ -217,7 +235,9 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
 
     def familiarity(self, key: str, latents: np.ndarray) -> np.ndarray:
         """Return (N,) scores that are higher for images that resemble a task."""
-        return self._scorer(key).familiarity(self._points(latents), self.held_out(key))
+        z = self._points(latents)
+        points, known = self._seen or (None, {})
+        return self._scorer(key).familiarity(latents, z, known.get(key) if points is z else None)
 
     def nearest(self, points: np.ndarray, count: int) -> set[str]:
         """Return the keys of the tasks with the most evidence at some points.
@@ -244,8 +264,10 @@ class MomentsMapper(TaskMapper[MomentsAnchor]):
         z = self._points(latents)
         keys = self.keys()
         if len(keys) <= SMALL_BANK:
-            columns = [self._densities.evidence(key, z) for key in keys]
-            return TASK_SHARPNESS * torch.stack(columns, dim=1).numpy(), None
+            columns = {key: self._densities.evidence(key, z) for key in keys}
+            # The best tasks need theirs again. Many points would take too much memory.
+            self._seen = (z, columns) if len(z) <= KEPT_POINTS else None
+            return TASK_SHARPNESS * torch.stack([*columns.values()], dim=1).numpy(), None
         found = np.full((len(z), len(keys)), -np.inf)
         column = {key: t for t, key in enumerate(keys)}
         shortlists = self._leading.best(z[:, : LEADING[0]].contiguous(), SHORTLIST)

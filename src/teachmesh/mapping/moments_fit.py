@@ -11,17 +11,14 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from teachmesh.mapping.anchor import check_labels, check_latents
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
-from teachmesh.mapping.discriminant import TaskDensity, TaskMoments, class_means, own_share
+from teachmesh.mapping.discriminant import class_means, own_share
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments import resemblance
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 from teachmesh.mapping.ridge import fit_ridge
-from teachmesh.mapping.typicality import HeldOut, Scale, folds_of
-from teachmesh.mapping.within_covariance import FAST, Covariance, WithinCovariance
+from teachmesh.mapping.task_points import TaskPoints
+from teachmesh.mapping.within_covariance import Covariance, WithinCovariance
 
 RANK = 32
 """Maximum number of directions that represent a task's covariance."""
@@ -82,12 +79,22 @@ def fit_moments(
     Raises:
         ValueError: a class has no image, or D is not the metric's.
     """
-    check_latents(latents, metric.dim)
-    check_labels(labels, len(latents), n_classes)
-    z = metric.apply(latents)
-    means = class_means(z, labels, n_classes)
-    within = Covariance.of_residuals(z - means[labels], n_classes)
-    head = LinearScores(*fit_ridge(latents, labels, n_classes)).in_metric(metric)
+    return fit_moments_to_points(TaskPoints(latents, labels, n_classes, metric), rank=rank)
+
+
+def fit_moments_to_points(points: TaskPoints, *, rank: int = RANK) -> MomentsAnchor:
+    """Return the result of `fit_moments` for points whose products may be known already.
+
+    Args:
+        points: the labelled images of a task.
+        rank: maximum number of directions, R.
+    """
+    labels, n_classes = points.labels, points.n_classes
+    means = class_means(points.z, labels, n_classes)
+    within = Covariance.of_residuals(
+        points.z - means[labels], n_classes, points.products_of_residuals()
+    )
+    head = LinearScores(*fit_ridge(points.latents, labels, n_classes)).in_metric(points.metric)
     return pack_moments(means, within, head, rank=rank)
 
 
@@ -177,44 +184,6 @@ def reliability(means: np.ndarray, within: WithinCovariance) -> float:
     spread = float(((means - means.mean(axis=0)) ** 2).sum()) / max(n_classes - 1, 1)
     between = max(spread - noise, 0.0)
     return float(between / max(between + noise, 1e-12))
-
-
-def held_out_scores(
-    latents: np.ndarray, labels: np.ndarray, n_classes: int, metric: Metric
-) -> HeldOut:
-    """Score training images by moments that were fitted without them (cross-validation).
-
-    Images of classes with a single image are left out.
-
-    Args:
-        latents: (N, D) float32 multi-depth latents.
-        labels: (N,) int64 class of each image; every class occurs.
-        n_classes: number of classes, C.
-        metric: metric of the backbone's latents.
-    """
-    counted = np.bincount(labels, minlength=n_classes)[labels] > 1
-    if not counted.any():
-        return HeldOut.of(np.zeros(0))
-    z = metric.apply(latents)
-    raw = torch.tensor(latents, dtype=torch.float64)
-    n_folds = fold_count(len(labels))
-    fold = folds_of(labels, n_folds)
-    evidence, distances = np.zeros(len(labels)), np.zeros(len(labels))
-    for out in range(n_folds):
-        kept, held = fold != out, np.flatnonzero(fold == out)
-        classes, renamed = np.unique(labels[kept], return_inverse=True)
-        means = class_means(z[kept], renamed, len(classes))
-        within = Covariance.of_residuals(z[kept] - means[renamed], len(classes))
-        directions, variances, rest = within.leading(RANK, FAST)
-        roots = np.sqrt(variances)[:, None] * directions
-        task = TaskMoments(means, roots, rest, own_share(within.degrees))
-        evidence[held] = TaskDensity.of(task).evidence(torch.from_numpy(z)[held]).numpy()
-        centres = torch.from_numpy(class_means(latents[kept], renamed, len(classes)))
-        distances[held] = torch.cdist(raw[held], centres).square().amin(dim=1).numpy()
-    scale = Scale.of(distances[counted])
-    nearness = scale.standardise(distances)
-    scores = resemblance(torch.from_numpy(evidence), nearness, torch.from_numpy(z), metric)
-    return HeldOut.of(scores[counted], scale)
 
 
 def fold_count(n_images: int) -> int:

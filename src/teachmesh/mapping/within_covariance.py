@@ -60,18 +60,28 @@ class Covariance:
         degrees: degrees of freedom: images minus classes.
         divisor: divisor of the sum of squares.
         rest: additional variance of every dimension.
+        products: (N, N) float64 inner products of the rows, if they are known.
     """
 
     rows: np.ndarray
     degrees: int
     divisor: float = 1.0
     rest: float = 0.0
+    products: torch.Tensor | None = None
 
     @classmethod
-    def of_residuals(cls, rows: np.ndarray, n_classes: int) -> Covariance:
-        """Return the unbiased covariance of (N, D) residuals from C class means."""
+    def of_residuals(
+        cls, rows: np.ndarray, n_classes: int, products: torch.Tensor | None = None
+    ) -> Covariance:
+        """Return the unbiased covariance of (N, D) residuals from C class means.
+
+        Args:
+            rows: the residuals.
+            n_classes: number of classes, C.
+            products: (N, N) inner products of the residuals, if they are known.
+        """
         degrees = len(rows) - n_classes
-        return cls(rows, degrees, float(max(degrees, 1)))
+        return cls(rows, degrees, float(max(degrees, 1)), products=products)
 
     @property
     def trace(self) -> float:
@@ -84,7 +94,7 @@ class Covariance:
     def leading(self, rank: int, effort: Effort = FULL) -> tuple[np.ndarray, np.ndarray, float]:
         """Return (R, D) unit directions, (R,) variances and the mean remaining variance."""
         total = self._sum_of_squares() / self.divisor
-        vectors, squares = leading_directions(self.rows, rank, effort)
+        vectors, squares = leading_directions(self.rows, rank, effort, self.products)
         variances = squares / self.divisor
         rest = max(total - float(variances.sum()), 0.0) / self.rows.shape[1] + self.rest
         return vectors, variances, rest
@@ -98,7 +108,8 @@ class Covariance:
         if factor == 0.0:
             return rows / base
         if n < dim:  # the Woodbury identity needs an (N, N) matrix only
-            gram = residuals @ residuals.T
+            known = self.products
+            gram = residuals @ residuals.T if known is None else known.clone()
             gram.diagonal().add_(base / factor)
             inner = torch.cholesky_solve(residuals @ target.T, torch.linalg.cholesky(gram))
             return np.asarray((target - inner.T @ residuals).numpy() / base)
@@ -153,7 +164,10 @@ def _solve(matrix: torch.Tensor, rows: np.ndarray) -> np.ndarray:
 
 
 def leading_directions(
-    residuals: np.ndarray, rank: int, effort: Effort = FULL
+    residuals: np.ndarray,
+    rank: int,
+    effort: Effort = FULL,
+    products: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the directions of largest variance, by randomised subspace iteration.
 
@@ -164,6 +178,7 @@ def leading_directions(
         residuals: (N, D) float64 rows minus their class means.
         rank: number of directions, R; limited to the smaller of N and D.
         effort: effort of the iteration.
+        products: (N, N) float64 inner products of the residuals, if they are known.
 
     Returns:
         (R, D) orthonormal rows and (R,) sums of squares along them, in decreasing order.
@@ -177,8 +192,11 @@ def leading_directions(
     width = min(rank + effort.oversample, n, dim)
     basis = torch.linalg.qr(rows @ _start(dim, width)).Q  # (N, width)
     for _ in range(effort.power_steps):
-        basis = torch.linalg.qr(rows.T @ basis).Q  # (D, width)
-        basis = torch.linalg.qr(rows @ basis).Q  # (N, width)
+        if products is None:
+            basis = rows @ torch.linalg.qr(rows.T @ basis).Q
+        else:  # the same step, on a smaller matrix
+            basis = products @ basis
+        basis = torch.linalg.qr(basis).Q  # (N, width)
     _, values, directions = torch.linalg.svd(basis.T @ rows, full_matrices=False)
     squares = np.asarray((values[:rank] ** 2).numpy())
     return _with_positive_peaks(directions[:rank]), squares
@@ -197,14 +215,31 @@ def leading_eigenvectors(
     Returns:
         (R, D) orthonormal rows and (R,) eigenvalues, at least 0, in decreasing order.
     """
-    dim = len(matrix)
+    vectors, values = leading_axes(matrix, rank, effort)
+    return _with_positive_peaks(vectors.T.contiguous()), values.numpy()
+
+
+def leading_axes(
+    matrices: torch.Tensor, rank: int, effort: Effort
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return eigenvectors of the largest eigenvalues, by randomised subspace iteration.
+
+    Args:
+        matrices: (..., D, D) float64, symmetric and positive semidefinite.
+        rank: number of eigenvectors, R; limited to D.
+        effort: effort of the iteration.
+
+    Returns:
+        (..., D, R) orthonormal columns and (..., R) eigenvalues, at least 0, in decreasing order.
+    """
+    dim = matrices.shape[-1]
     rank = min(rank, dim)
-    basis = torch.linalg.qr(matrix @ _start(dim, min(rank + effort.oversample, dim))).Q
+    basis = torch.linalg.qr(matrices @ _start(dim, min(rank + effort.oversample, dim))).Q
     for _ in range(effort.power_steps):
-        basis = torch.linalg.qr(matrix @ basis).Q  # (D, width)
-    values, inner = torch.linalg.eigh(basis.T @ (matrix @ basis))  # ascending
-    directions = (basis @ inner.flip(1)[:, :rank]).T.contiguous()
-    return _with_positive_peaks(directions), values.flip(0)[:rank].clamp(min=0).numpy()
+        basis = torch.linalg.qr(matrices @ basis).Q  # (..., D, width)
+    values, inner = torch.linalg.eigh(basis.mT @ (matrices @ basis))  # ascending
+    vectors = basis @ inner.flip(-1)[..., :rank]
+    return vectors, values.flip(-1)[..., :rank].clamp(min=0)
 
 
 def _start(dim: int, width: int) -> torch.Tensor:

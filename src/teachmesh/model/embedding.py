@@ -36,6 +36,12 @@ It is small, because every lane holds a batch, and all lanes wait for the last o
 fixed, because rounding depends on it: latents must be equal on any number of cores.
 """
 _ACCELERATOR_BATCH_SIZE = 64
+_FEW_BATCHES = 4
+"""Number of batches per lane below which lanes would wait for one that decodes large photos."""
+_FEW_IMAGES = 4
+"""Number of images below which decoding is faster than the start of threads for it."""
+Passed = tuple["Batch", "Latents", np.ndarray]
+"""A batch, its latents, and the digests of its pixels."""
 NO_EDGES: Mapping[ImageRef, Edge] = {}
 
 
@@ -107,6 +113,7 @@ def embed_images(
     progress: Progress | None = None,
     batch_size: int | None = None,
     full_batches: bool = False,
+    hashed: bool = True,
 ) -> Embedded:
     """Compute the latents of images, with one backbone pass per image.
 
@@ -119,6 +126,7 @@ def embed_images(
         progress: called with (images done, total number of images).
         batch_size: number of images per forward pass; None for the default of the device.
         full_batches: fill batches that are too small with copies of their first image.
+        hashed: whether to hash the pixels; otherwise there are no digests.
 
     Returns:
         Latents of the readable images; unreadable images are listed in `failed`.
@@ -129,7 +137,7 @@ def embed_images(
     digests = [np.zeros(0, dtype=DIGEST)]
     failed: list[tuple[int, str]] = []
     done = 0
-    for batch, latents, hashes in _passes(backbone, images, batch_size, full_batches):
+    for batch, latents, hashes in _passes(backbone, images, batch_size, full_batches, hashed):
         failed.extend(batch.failed)
         digests.append(hashes)
         if len(batch.indices):
@@ -148,33 +156,45 @@ def embed_images(
 
 
 def _passes(
-    backbone: Backbone, images: Sequence[Readable], batch_size: int | None, full: bool
-) -> Iterator[tuple[Batch, Latents, np.ndarray]]:
+    backbone: Backbone,
+    images: Sequence[Readable],
+    batch_size: int | None,
+    full: bool,
+    hashed: bool,
+) -> Iterator[Passed]:
     """Yield batches, their latents and the digests of their pixels, in the order of the images."""
     size = backbone.preprocessing.size
     if backbone.device.type != "cpu":
         step = batch_size or _ACCELERATOR_BATCH_SIZE
         workers = min(MAX_LANES, torch.get_num_threads())
         batches = iterate_batches(images, size, batch_size=step, workers=workers)
-        yield from _on_accelerator(backbone, batches, step if full else 0)
+        yield from _on_accelerator(backbone, batches, step if full else 0, hashed)
         return
     step = batch_size or BATCH_SIZE
-    with Lanes.for_jobs(-(-len(images) // step)) as lanes:
+    starts = range(0, len(images), step)
+    at_once = len(starts) if len(images) < _FEW_IMAGES else max(2, len(starts))
+    with Lanes.for_jobs(at_once) as lanes:
 
-        def run(positions: range) -> tuple[Batch, Latents, np.ndarray]:
-            batch = read_batch(images, positions, size)
-            latents = _embed(backbone, batch, step if full else 0)
-            return batch, latents, pixel_digests(batch.images)
+        def run(batch: Batch) -> Passed:
+            return batch, _embed(backbone, batch, step if full else 0), _digests(batch, hashed)
 
-        yield from lanes.run(
-            partial(run, range(start, min(start + step, len(images))))
-            for start in range(0, len(images), step)
-        )
+        def read_and_run(start: int) -> Passed:
+            return run(read_batch(images, range(start, min(start + step, len(images))), size))
+
+        if lanes.count > 1 and len(starts) < _FEW_BATCHES * lanes.count:
+            batches = iterate_batches(images, size, batch_size=step, workers=lanes.count)
+            yield from lanes.run(partial(run, batch) for batch in batches)
+        else:
+            yield from lanes.run(partial(read_and_run, start) for start in starts)
+
+
+def _digests(batch: Batch, hashed: bool) -> np.ndarray:
+    return pixel_digests(batch.images) if hashed else np.zeros(0, dtype=DIGEST)
 
 
 def _on_accelerator(
-    backbone: Backbone, batches: Iterable[Batch], least: int
-) -> Iterator[tuple[Batch, Latents, np.ndarray]]:
+    backbone: Backbone, batches: Iterable[Batch], least: int, hashed: bool
+) -> Iterator[Passed]:
     """Start the pass of each batch before waiting for the one before it."""
     waiting: deque[tuple[Batch, Callable[[], Latents]]] = deque()
     for batch in batches:
@@ -183,13 +203,13 @@ def _on_accelerator(
             pixels = pixels.pin_memory()  # a copy from pinned memory runs beside the passes
         waiting.append((batch, backbone.embed_later(pixels)))
         if len(waiting) > 1:
-            yield _waited_for(*waiting.popleft())
+            yield _waited_for(*waiting.popleft(), hashed)
     while waiting:
-        yield _waited_for(*waiting.popleft())
+        yield _waited_for(*waiting.popleft(), hashed)
 
 
-def _waited_for(batch: Batch, later: Callable[[], Latents]) -> tuple[Batch, Latents, np.ndarray]:
-    digests = pixel_digests(batch.images)
+def _waited_for(batch: Batch, later: Callable[[], Latents], hashed: bool) -> Passed:
+    digests = _digests(batch, hashed)
     return batch, _first(later(), len(batch.images)), digests
 
 

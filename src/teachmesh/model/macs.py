@@ -103,11 +103,17 @@ def _plus_matrix_vector(_: Any, matrix: torch.Tensor, *__: Any, **___: Any) -> i
     return 2 * matrix.numel()
 
 
+def _product(left: torch.Tensor, right: torch.Tensor, **_: Any) -> int:
+    return 2 * left.numel() * right.shape[-1]
+
+
 def _plus_batch(_: Any, left: torch.Tensor, right: torch.Tensor, **__: Any) -> int:
     return 2 * left.numel() * right.shape[-1]
 
 
 _PRODUCTS: Mapping[Any, Formula] = {
+    _ATEN.mm: _product,
+    _ATEN.bmm: _product,
     _ATEN.mv: _matrix_vector,
     _ATEN.dot: _matrix_vector,
     _ATEN.vdot: _matrix_vector,
@@ -118,7 +124,9 @@ _PRODUCTS: Mapping[Any, Formula] = {
     _ATEN.addmm_: flop_registry[_ATEN.addmm],
     _ATEN.baddbmm_: flop_registry[_ATEN.baddbmm],
 }
-"""Products that torch's own table leaves out: with a vector, or in place."""
+"""Products that torch's own table leaves out: with a vector, or in place.
+
+Two that it has are here too, because its own formulas take longer than a small product."""
 
 
 def _cholesky(matrix: torch.Tensor, *_: Any, **__: Any) -> int:

@@ -125,15 +125,10 @@ def consolidation_macs(
     return network.last_dim**3 // 6 + rows * network.last_dim**2
 
 
-def _iteration(effort: Effort, n: int) -> int:
-    """Return the products per row and dimension of a subspace iteration on N rows."""
-    return (2 * effort.power_steps + 2) * min(RANK + effort.oversample, n)
-
-
 def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     n, c, d = task.train, task.classes, network.dim
     rank = min(RANK, n)
-    fit = n * d * _products_of_rows(n, c, d) if n <= MAX_ROWS else d**2 * _products_of_sums(n, c, d)
+    fit = _macs_of_rows(n, c, d) if n <= MAX_ROWS else d**2 * _products_of_sums(n, c, d)
     floats = 3 * c + rank + 2 + min(MAX_VALUES, n + 3)
     numbers = 2 * c * d + rank * d + floats
     size = 2 * c * d + rank * d + 4 * floats + _card_bytes(task)
@@ -143,11 +138,17 @@ def _moments(task: TaskSize, network: NetworkSize, one_pass: int) -> TaskCost:
     return TaskCost(task.name, one_pass + fit, size, numbers, register)
 
 
-def _products_of_rows(n: int, c: int, d: int) -> int:
-    """Return the products per image and dimension of a fit to latents."""
-    products = _iteration(FULL, n) + 2 * min(n, d) + 3 * c
-    products += (fold_count(n) - 1) * _iteration(FAST, n) + min(RANK, n) + c
-    return products + 5 * min(DIRECTIONS, d)
+def _macs_of_rows(n: int, c: int, d: int) -> int:
+    """Return the cost of a fit to N latents and of its cross-validation.
+
+    With fewer images than dimensions, most products are between images.
+    """
+    width, folds = min(RANK + FULL.oversample, n, d), fold_count(n)
+    per_latent = 3 * min(DIRECTIONS, d) + n + min(n, d) + 2 * width + (3 + folds) * c
+    fold = 2 * c + min(RANK, d) + _steps(FAST, n)
+    if n < d:
+        return n * d * per_latent + n * n * (FULL.power_steps * width + folds * fold)
+    return n * d * (per_latent + 2 * FULL.power_steps * width + d) + n * n * folds * fold
 
 
 def _products_of_sums(n: int, c: int, d: int) -> int:
@@ -163,7 +164,7 @@ def _products_of_sums(n: int, c: int, d: int) -> int:
 
 
 def _steps(effort: Effort, d: int) -> int:
-    """Return the products per pair of dimensions of a subspace iteration on a covariance."""
+    """Return the products per entry of a (D, D) matrix of a subspace iteration on it."""
     return (effort.power_steps + 2) * min(RANK + effort.oversample, d)
 
 

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from teachmesh.mapping.gmmc import GmmcMapper, fit_gmmc, log_likelihood
+from teachmesh.mapping.held_out_from_rows import held_out_scores
 from teachmesh.mapping.mapper import TaskMapper
 from teachmesh.mapping.moments import MomentsMapper
-from teachmesh.mapping.moments_fit import held_out_scores
 from teachmesh.mapping.typicality import FALSE_ALARMS, HeldOut
 from teachmesh.model.backbone import Latents
 from teachmesh.reuse.matching import SourceTask, match_classes

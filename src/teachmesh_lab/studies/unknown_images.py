@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from teachmesh.mapping.fusion import log_softmax
+from teachmesh.mapping.held_out_from_rows import held_out_scores
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments import MomentsMapper
-from teachmesh.mapping.moments_fit import fit_moments, held_out_scores
+from teachmesh.mapping.moments_fit import fit_moments
 from teachmesh.mapping.typicality import FALSE_ALARMS
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh_lab.studies.reuse_tasks import ReusePlan

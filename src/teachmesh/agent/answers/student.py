@@ -312,7 +312,7 @@ class FirstPasses:
             raise DataError(self.failed[0])
 
     def _whole(self) -> Iterator[FirstPass]:
-        embedded = embed_images(self.backbone, self.images, progress=self.progress)
+        embedded = embed_images(self.backbone, self.images, progress=self.progress, hashed=False)
         self.failed += [named_failure(self.images[i].name, why) for i, why in embedded.failed]
         if len(embedded.kept):
             yield FirstPass(tuple(self.images[i].name for i in embedded.kept), embedded.latents)
