@@ -11,7 +11,7 @@
 - `event_log`, `request_counts`: events and metrics. `qr_path`: QR codes of invites.
 - `api_examples`: examples in the OpenAPI document.
 - `http_client`, `async_client`, `http_calls`: `Client` and `AsyncClient` for Python programs.
-- `running_web`, `running_agent`, `named_images`: how commands find and use the agent that runs.
+- `running_web`, `running_agent`, `bare_http`, `named_images`: how commands find and use the agent that runs.
 - `agent_page`: page and API of `teachmesh up`.
 
 The server and the clients need the packages of the extra `web`; `running_agent` needs none.
