@@ -92,6 +92,21 @@ def predict(
     no known task are marked unknown. If `teachmesh up` runs in this home, it answers in
     milliseconds.
     """
-    options = {name: value for name, value in locals().items() if name != "paths"}
-    if code := classify(paths, PredictOptions(**options)):
+    options = PredictOptions(
+        task=task,
+        method=method,
+        backbone=backbone,
+        alternatives=alternatives,
+        false_alarms=false_alarms,
+        encoder=encoder,
+        doubtful=doubtful,
+        csv_output=csv_output,
+        device=device,
+        engine=engine,
+        dtype=dtype,
+        local=local,
+        home=home,
+        json_output=json_output,
+    )
+    if code := classify(paths, options):
         raise typer.Exit(code)
