@@ -72,6 +72,7 @@ docs: setup  ## write the pages that come from the code, and build the site in s
 	@$(BIN)/python -m teachmesh_lab.cli.error_reference docs/errors.md
 	@$(BIN)/python -m teachmesh_lab.cli.api_reference docs/api.md
 	@$(BIN)/python -m teachmesh_lab.cli.http_reference docs/http_api.md
+	@$(BIN)/python -m teachmesh_lab.cli.golden_reference docs/golden_files.md
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 
 browser: setup  ## what the tests of the page need: Playwright, axe-core, the distribution's Chromium

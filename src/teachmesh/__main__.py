@@ -30,6 +30,10 @@ def run() -> None:
     try:
         signal.signal(signal.SIGINT, interrupts)
         # Imported here, because imports take time in which a user may press Ctrl-C.
+        from teachmesh.cli.plain_lines import run_plain
+
+        if (code := run_plain(sys.argv[1:])) is not None:
+            sys.exit(code)
         from teachmesh.cli.main import run as run_application
 
         run_application()

@@ -180,8 +180,11 @@ def test_the_script_of_the_page_gives_the_labels_of_predict(
     agent = Agent(learned.copy(tmp_path / "home", "warm", "cold"))
     photos = photos_of(tmp_path / "photos")
     file = str(tmp_path / "agent.onnx")
-    checks = [word for photo in photos for word in ("--check", photo)]
-    exported = run_json("export", "--onnx", file, *checks, "--home", str(agent.home.path))
+    torn = torn_photo(tmp_path)
+    checks = [word for photo in (*photos, str(torn)) for word in ("--check", photo)]
+    home = ("--home", str(agent.home.path))
+    exported = run_json("export", "--onnx", file, *checks, *home, code=9)
+    assert ["torn.png" in sentence for sentence in exported["skipped"]] == [True]
     assert exported["largest_difference"] < TOLERANCE
     assert exported["size_bytes"] == Path(file).stat().st_size
     assert (exported["tasks"], exported["images_compared"]) == (sorted(agent.skills), len(photos))
@@ -204,11 +207,32 @@ def test_the_script_of_the_page_gives_the_labels_of_predict(
     assert not (tmp_path / "other.onnx").exists()
 
 
+@pytest.mark.parametrize("command", [("export",), ("skills", "export", "warm")], ids=" ".join)
+def test_images_of_which_none_can_be_read_are_named(
+    learned: LearnedHomes, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """The file and the reason, as `predict` says them, and no file is written."""
+    home, torn = learned.copy(tmp_path / "home", "warm"), str(torn_photo(tmp_path))
+    line = ("--onnx", str(tmp_path / "a.onnx"), "--check", torn, "--home", str(home))
+    result = run(*command, *line, code=4)
+    assert result.stderr == run("predict", torn, "--home", str(home), code=4).stderr
+    assert torn in result.stderr
+    assert not (tmp_path / "a.onnx").exists()
+
+
 def test_an_agent_without_skills_is_one_sentence(tmp_path: Path) -> None:
     """No file is written."""
     result = run("export", "--onnx", str(tmp_path / "a.onnx"), code=4)
     assert "expected at least one skill" in result.stderr
     assert list(tmp_path.glob("*.onnx")) == []
+
+
+def torn_photo(folder: Path) -> Path:
+    """A photo whose file ends too soon."""
+    path = folder / "torn.png"
+    Image.effect_noise((64, 64), 99).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+    return path
 
 
 def photos_of(folder: Path) -> list[str]:

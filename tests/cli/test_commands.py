@@ -122,7 +122,7 @@ BAD_INPUTS = {
     "missing folder": (4, "nothing there"),
     "empty folder": (4, "expected"),
     "one class": (4, "class"),
-    "all unreadable": (4, "expected"),
+    "all unreadable": (4, "0.jpg"),
     "class with an escape code": (4, "expected"),
 }
 

@@ -202,6 +202,12 @@ def test_unreadable_images_are_counted_and_an_unreadable_class_is_refused(warm: 
     for arguments in (("match", str(warm)), ("learn", str(warm), "--reuse", "auto")):
         document = json.loads(run(*arguments, "--encoder", "names", "--json", code=4).stdout)
         assert "found none of 'torn' (" in document["message"]
+    for image in warm.glob("*/*.png"):
+        tear(image)
+    for command in (("match",), ("learn", "--name", "torn")):
+        (line,) = run(*command, str(warm), code=4).stderr.splitlines()[-1:]
+        assert "readable images" in line
+        assert ".png' (image file is truncated)" in line
 
 
 @pytest.mark.usefixtures("warm_is_known")

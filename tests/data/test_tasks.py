@@ -166,10 +166,10 @@ def test_more_than_a_fifth_unreadable_stops(tmp_path: Path) -> None:
 
 def test_the_same_limit_holds_for_what_decoding_finds() -> None:
     """check_failed: exactly a fifth passes, one more does not, none of none passes."""
-    check_failed(20, 100, "pets")
-    check_failed(0, 0, "pets")
+    check_failed(20, 100, "pets", "")
+    check_failed(0, 0, "pets", "")
     with pytest.raises(DataError, match="'pets', got 21 unreadable ones of 100"):
-        check_failed(21, 100, "pets")
+        check_failed(21, 100, "pets", "a.png is text")
 
 
 def test_empty_class_folders_are_dropped_with_a_warning(tmp_path: Path) -> None:

@@ -99,9 +99,18 @@ def take_pictures(page: Page, name: str) -> None:
             found = violations(page)
             assert not found, f"{view}: {found}"
         if folder:
+            place_message(page, "static")  # in a picture of all it would hide the middle
             save_picture(page.screenshot(full_page=True), Path(folder) / f"page-{name}-{view}.png")
+            place_message(page, "")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)
+
+
+def place_message(page: Page, position: str) -> None:
+    """Set the CSS position of the page's message; an empty text takes that of the style sheet."""
+    page.evaluate(
+        "(value) => { document.querySelector('.says').style.position = value; }", position
+    )
 
 
 def save_picture(data: bytes, path: Path) -> None:

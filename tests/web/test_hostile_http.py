@@ -12,6 +12,7 @@ import socket
 import struct
 import zlib
 from collections import Counter
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,78 @@ def test_a_slow_body_ends(tmp_path: Path) -> None:
             slow.sendall(f"{head}Content-Length: 100\r\n\r\nx".encode())
             assert caller.get("/v1/skills")["skills"] == []
             assert b" 408 " in slow.recv(4096)
+
+
+def test_slow_heads_of_requests_end(tmp_path: Path) -> None:
+    """Silence, half a line, a trickle, and half a line after an answer; a stream goes on."""
+    limits = WebLimits(head_s=1.0)
+    with served(tmp_path, limits=limits) as slow, ExitStack() as opened:
+        place = ("127.0.0.1", httpx.URL(slow.server.url).port)
+        stream, silent, half, trickle, kept = (
+            opened.enter_context(connected(place)) for _ in range(5)
+        )
+        stream.sendall(head("/v1/events"))
+        kept.sendall(head("/v1/status"))
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        for connection in (half, kept):
+            connection.sendall(b"GET /v1/st")
+        while not ended(trickle, wait_s=0.1):
+            with suppress(OSError):  # it may have ended just now
+                trickle.sendall(b"x")
+        assert all(ended(connection, wait_s=60) for connection in (silent, half, kept))
+        slow.server.events.add({"event": "probe"})
+        while b"probe" not in (found := stream.recv(1 << 16)):
+            assert found
+        assert slow.get("/v1/status")
+
+
+def test_further_connections_are_closed(tmp_path: Path) -> None:
+    """Those that are open are answered, and new ones are once others have ended."""
+    limits = WebLimits(connections=3, head_s=1000.0)
+    with served(tmp_path, limits=limits) as small, ExitStack() as opened:
+        place = ("127.0.0.1", httpx.URL(small.server.url).port)
+        held = [opened.enter_context(connected(place)) for _ in range(3)]
+        with connected(place) as further:
+            assert ended(further, wait_s=60)
+        held[0].sendall(head("/v1/status"))
+        assert held[0].recv(1 << 16).startswith(b"HTTP/1.1 200")
+        for connection in held:
+            connection.close()
+        while not answers(place):
+            pass
+
+
+def connected(place: tuple[str, int | None]) -> socket.socket:
+    """A connection that waits for a minute at most."""
+    return socket.create_connection(place, timeout=60)
+
+
+def head(path: str) -> bytes:
+    """The head of a request."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def ended(connection: socket.socket, *, wait_s: float) -> bool:
+    """Whether the server ends a connection within this time."""
+    connection.settimeout(wait_s)
+    try:
+        while connection.recv(1 << 16):
+            pass  # the rest of an answer
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def answers(place: tuple[str, int | None]) -> bool:
+    """Whether the server answers a new connection."""
+    with connected(place) as connection:
+        try:
+            connection.sendall(head("/v1/status"))
+            return bool(connection.recv(1 << 16))
+        except OSError:
+            return False
 
 
 @pytest.mark.usefixtures("_patient_server")

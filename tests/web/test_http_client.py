@@ -43,6 +43,8 @@ def test_a_client_teaches_asks_and_corrects(caller: Caller, cold: Path) -> None:
             client.learn(cold)
         with pytest.raises(DataError, match="folder of images per class"):
             client.learn(cold / "missing")
+        with pytest.raises(UsageError, match="without biases"):
+            client.learn(cold, name="small", private=True, quality="best", max_bytes=9000)
         assert len(client.withdraw("cold")["skills"]) == 3
 
 

@@ -115,6 +115,7 @@ def test_a_task_is_taught_also_if_the_page_is_reloaded_and_undone(
             box.get_by_label("Name of the class").fill(kind)
             files = sorted((photos / "parts" / kind).iterdir())
             box.locator("input[type=file]").set_input_files(files)
+        page.get_by_label("Quality").select_option("fast")
         take_pictures(page, "teach")
         with shop.server.service.agent.learning:  # so that the job still runs at the reload
             page.get_by_role("button", name="Teach", exact=True).click()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from typer.testing import CliRunner
 
 from teachmesh.agent import Agent
 from teachmesh.cli.main import app
+from teachmesh.cli.plain_lines import run_plain
 from teachmesh.web.agent_page import AgentPage
 from teachmesh.web.running_web import RunningWeb, WebAddress
 from tests.conftest import write_task
@@ -51,6 +55,14 @@ def outcome(*line: str, stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
     return done.exit_code, done.stdout_bytes, done.stderr_bytes
 
 
+def plain_outcome(*line: str, stdin: bytes | None = None) -> tuple[int | None, bytes, bytes]:
+    """The same without typer; the exit code is None if the line is left to typer."""
+    with CliRunner().isolation(stdin) as (stdout, stderr, _):
+        code = run_plain(line)
+        sys.stderr.flush()
+        return code, stdout.getvalue(), stderr.getvalue()
+
+
 COMMANDS = (
     ("predict", "few/a.png"),
     ("predict", "few/a.png", "few/b.png", "few/c.png", "--json"),
@@ -62,6 +74,9 @@ COMMANDS = (
     ("predict", "few/d.png"),
     ("predict", "few/a.png", "--task", "warm", "--doubtful", "1"),
     ("predict", "few/a.png", "--task", "cold"),
+    ("predict", "few/a.png", "--task=warm", "--json", "-q"),
+    ("predict", "few", "--quiet"),
+    ("predict", "few/a.png", "--json", "--csv"),
     ("predict", "few/a.png", "--false-alarms", "0.01"),
     ("predict", "few/a.png", "--false-alarms", "0.9"),
     ("predict", "-", "few/b.png"),
@@ -89,10 +104,73 @@ def test_answers_are_those_of_a_process_of_its_own(
     stdin = (place / "few/a.png").read_bytes() if "-" in command else None
     before = requests(running)
     used = outcome(*command, stdin=stdin)
-    assert requests(running) > before
+    assert requests(running) > before or command[-2:] == ("--json", "--csv")
+    plain = plain_outcome(*command, stdin=stdin)
+    assert (plain == used) == (plain[0] is not None) == is_plain(command)
     before = requests(running)
     assert used == outcome(*command, "--local", stdin=stdin)
     assert requests(running) == before
+
+
+def is_plain(command: tuple[str, ...]) -> bool:
+    """Whether a line of `COMMANDS` needs no typer."""
+    return command[0] in ("predict", "status") and not {"--doubtful", "--false-alarms"} & {*command}
+
+
+ONE_PROCESS = """
+import sys
+from teachmesh.__main__ import run
+try:
+    run()
+finally:
+    slow = {"typer", "click", "rich", "pydantic", "numpy", "torch", "http.client", "email"}
+    sys.stderr.write(str(sorted(slow & set(sys.modules))))
+"""
+
+
+def test_an_answer_of_the_running_agent_loads_no_slow_package(running: Caller, place: Path) -> None:
+    """The script `teachmesh` prints the same bytes as with `--local`."""
+    line = ["predict", str(place / "few/a.png"), "--home"]
+    line.append(str(running.server.service.agent.home.path))
+    before = predictions(running)
+    done = subprocess.run([sys.executable, "-c", ONE_PROCESS, *line], capture_output=True)
+    assert predictions(running) == before + 1
+    assert (done.returncode, done.stderr) == (0, b"[]")
+    assert done.stdout == outcome(*line, "--local")[1]
+
+
+BAD_ANSWERS = (
+    b"",
+    b"SSH-2.0-x\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}",
+    b"HTTP/1.1 OK\r\ncontent-length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}",
+)
+
+
+def test_a_port_with_another_server_is_no_agent(tmp_path: Path) -> None:
+    """Whatever it answers, the command works by itself."""
+    expected = outcome("status", "--home", str(tmp_path), "--local")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        RunningWeb(tmp_path).write(WebAddress(f"http://127.0.0.1:{port}/", "t", os.getpid()))
+        for answer in BAD_ANSWERS:
+            thread = threading.Thread(target=answer_once, args=(listening, answer))
+            thread.start()
+            assert outcome("status", "--home", str(tmp_path)) == expected
+            thread.join()
+
+
+def answer_once(listening: socket.socket, answer: bytes) -> None:
+    """Answer one request with these bytes."""
+    with listening.accept()[0] as connection:
+        connection.recv(1 << 16)
+        connection.sendall(answer)
 
 
 def test_an_agent_with_other_settings_is_not_used(

@@ -54,6 +54,9 @@ def test_documents_have_the_keys_of_the_examples(caller: Caller) -> None:
     assert found["SKILLS"]["skills"][0].keys() == api_examples.SKILL.keys()
     documented = caller.get("/v1/openapi.json")["paths"]
     assert {"/v1/predict", "/v1/learn", "/v1/correct", "/v1/events", "/metrics"} <= set(documented)
+    body = documented["/v1/learn"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"quality", "max_bytes", "private"} <= set(body["properties"])
+    assert all(field["description"] for field in body["properties"].values())
 
 
 def test_a_task_grows_is_corrected_restored_and_withdrawn(caller: Caller, cold: Path) -> None:
@@ -80,6 +83,22 @@ def test_a_task_grows_is_corrected_restored_and_withdrawn(caller: Caller, cold: 
     assert [skill["task"] for skill in caller.get("/v1/skills")["skills"]] == ["warm"]
     saved = [event for _, event in caller.server.events.after(0) if event["event"] == "saved"]
     assert [event["task"] for event in saved] == ["warm", "cold", "cold", "cold"]
+
+
+def test_quality_and_size_are_those_of_learning_on_the_command_line(
+    caller: Caller, cold: Path
+) -> None:
+    """A skill keeps to its size; `best` learns biases, which a smaller skill cannot have."""
+    small = caller.learn(pictures(cold), name="small", max_bytes=20_000, quality="fast")["result"]
+    assert small["size_bytes"] <= 20_000
+    assert caller.get("/v1/skills/warm")["skill"]["size_bytes"] > 20_000
+    failed = caller.learn(pictures(cold), name="best", max_bytes=20_000, quality="best")
+    assert "without biases" in failed["error"]["message"]
+    caller.ask("DELETE", "/v1/skills/small")
+    for wrong in ({"quality": "x"}, {"max_bytes": 0}, {"max_bytes": "y"}):
+        asked = {"upload": "x", "name": "cold", **wrong}
+        message = caller.ask("POST", "/v1/learn", 400, json=asked)["message"]
+        assert next(iter(wrong)) in message
 
 
 def test_a_job_that_fails_or_is_cancelled_changes_nothing(caller: Caller, cold: Path) -> None:

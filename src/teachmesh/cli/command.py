@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
-from teachmesh.cli.output import complain, emit
-from teachmesh.cli.streams import drop_stdout
-from teachmesh.cli.verbosity import with_verbosity
-from teachmesh.errors import EXIT_INTERRUPTED, StorageError, TeachmeshError
+from teachmesh.cli.clear_errors import exit_code_of
+from teachmesh.cli.verbosity_options import with_verbosity
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,44 +59,8 @@ def command(
 def _with_clear_errors(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except TeachmeshError as error:
-            show_error(
-                type(error).__name__,
-                str(error),
-                error.exit_code,
-                as_json=bool(kwargs.get("json_output")),
-            )
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            complain("interrupted: nothing half-written was kept")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        except BrokenPipeError:
-            # A reader such as `| head` closed the pipe, which is not an error.
-            drop_stdout()
-            raise typer.Exit(0) from None
+        call = functools.partial(function, *args, **kwargs)
+        if code := exit_code_of(call, as_json=bool(kwargs.get("json_output"))):
+            raise typer.Exit(code)
 
     return guarded
-
-
-def show_error(kind: str, text: str, exit_code: int, *, as_json: bool) -> None:
-    """Print an error as one sentence to stderr, and with `as_json` as a document to stdout.
-
-    Args:
-        kind: class of the error, such as "DataError".
-        text: the message.
-        exit_code: exit code of the process.
-        as_json: whether the user gave --json.
-    """
-    message = " ".join(text.split())
-    complain(f"error: {message}")
-    if as_json:
-        emit_error(kind, message, exit_code)
-
-
-def emit_error(kind: str, message: str, exit_code: int) -> None:
-    """Print the document of an error; it is lost if stdout cannot be written."""
-    document = {"error": kind, "exit_code": exit_code, "message": message}
-    with suppress(StorageError, BrokenPipeError):
-        emit({"schema": "teachmesh.error/1", **document})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,10 @@ from teachmesh.cli.shared_options import (
     MethodOption,
     output_option,
 )
+from teachmesh.errors import EXIT_SKIPPED
+
+if TYPE_CHECKING:
+    from teachmesh.agent import ExportedOnnx
 
 CheckOption = Annotated[
     list[str] | None,
@@ -93,6 +97,14 @@ def export_onnx(
     for reason in agent.unusable_reasons():
         note(f"not used: {plain(reason)}")
     exported = agent.export_onnx(path, images=list(check) if check else None, **options)
+    for failure in exported.skipped:
+        note(f"skipped: {plain(failure)}")
+    _show(exported, json_output=json_output)
+    if exported.skipped:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _show(exported: ExportedOnnx, *, json_output: bool) -> None:
     if json_output:
         emit(exported.to_json())
         return

@@ -12,10 +12,12 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from teachmesh.cli.command import application, emit_error
+from teachmesh.cli.clear_errors import emit_error
+from teachmesh.cli.command import application
 from teachmesh.cli.output import complain, note, say
 from teachmesh.cli.streams import finish_stdout, help_errors, prepare_streams
-from teachmesh.cli.verbosity import QuietOption, VerboseOption, set_for_command
+from teachmesh.cli.verbosity import set_for_command
+from teachmesh.cli.verbosity_options import QuietOption, VerboseOption
 from teachmesh.errors import EXIT_OK, StorageError
 from teachmesh.version import __version__
 

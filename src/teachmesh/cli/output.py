@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
-
-from rich.cells import cell_len
 
 from teachmesh.cli.streams import message_stream, set_encoding, stdout_errors
 from teachmesh.cli.verbosity import is_quiet
@@ -163,7 +160,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | 
     weather        4
     猫            12
     """
+    from rich.cells import cell_len  # rich is slow to import, and few commands show a table
+
     if width is None and sys.stdout.isatty():
+        import shutil
+
         width = shutil.get_terminal_size().columns
     whole = _aligned(header, rows)
     if width is None or max(map(cell_len, whole)) <= width:
@@ -173,6 +174,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | 
 
 def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table of any width, a hundred times as fast as rich."""
+    from rich.cells import cell_len
+
     widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from teachmesh.cli.output import say
-from teachmesh.errors import UsageError
 
 if TYPE_CHECKING:
     from teachmesh.agent import Prediction
@@ -17,16 +16,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("image", "task", "class", "probability", "unknown", "skill", "alias", "author")
 RUNNER_UP = ("runner_up_task", "runner_up_class", "runner_up_probability")
-
-
-def check_formats(*, json_output: bool, csv_output: bool) -> None:
-    """Check that one format at most is chosen.
-
-    Raises:
-        UsageError: both are.
-    """
-    if json_output and csv_output:
-        raise UsageError("expected --json or --csv, got both; leave one out")
 
 
 def most_doubtful(answers: Answers, count: int) -> Answers:

@@ -163,6 +163,16 @@ def _submit(
     return batch
 
 
+def first_failure(images: Sequence[object], failed: Sequence[tuple[int, str]]) -> str:
+    """Return one sentence about the first unreadable image; empty if all are readable.
+
+    Args:
+        images: all images of the sequence.
+        failed: (position, reason) of each unreadable image.
+    """
+    return named_failure(str(images[failed[0][0]]), failed[0][1]) if failed else ""
+
+
 def named_failure(name: str, reason: str) -> str:
     """Return one sentence about an unreadable image, which names it once.
 

@@ -7,7 +7,6 @@ hide text or reorder it are rejected. Emoji, CJK and all other visible scripts a
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -155,6 +154,8 @@ def closest(word: str, words: Iterable[str]) -> str | None:
         'flowers'
     """
     by_key = {comparison_key(known): known for known in sorted(words, reverse=True)}
+    import difflib  # slow to import, and only errors need it
+
     near = difflib.get_close_matches(comparison_key(word), sorted(by_key), n=1, cutoff=0.6)
     return by_key[near[0]] if near else None
 

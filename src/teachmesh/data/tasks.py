@@ -214,14 +214,14 @@ def arrange_task(
     )
 
 
-def check_failed(failed_count: int, total: int, name: str, example: str = "") -> None:
+def check_failed(failed_count: int, total: int, name: str, example: str) -> None:
     """Raise an error if more than a fifth of a task's images cannot be read.
 
     Args:
         failed_count: number of unreadable images: `Task.skipped` plus failures in decoding.
         total: number of all images, readable or not.
         name: name of the task, for the message.
-        example: reason for the first unreadable image, for the message.
+        example: sentence about one unreadable image, for the message; empty if there is none.
 
     Raises:
         DataError: too many images are unreadable.

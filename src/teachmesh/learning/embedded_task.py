@@ -93,7 +93,8 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         for split, part in zip(splits, parts, strict=True)
         for i, reason in part.failed
     )
-    check_failed(len(failed) + task.skipped, total + task.skipped, task.name)
+    example = "".join([*failed, *task.unreadable][:1])
+    check_failed(len(failed) + task.skipped, total + task.skipped, task.name, example)
     train, validation, spare = (
         labelled(split, part, edges) for split, part in zip(splits, parts, strict=True)
     )

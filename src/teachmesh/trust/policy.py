@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -115,6 +114,8 @@ def _is_local(endpoint: str) -> bool:
     host = found["host"].strip("[]") if found else ""
     if host == "localhost" or endpoint.startswith("unixsock-stream/"):
         return True
+    import ipaddress  # few commands need it
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -46,7 +46,7 @@ UPLOAD: dict[str, Any] = {
     "size_bytes": 240_000,
     "classes": {"M4": 12},
 }
-LEARN: dict[str, Any] = {"upload": "9c41d0e2aa310b55", "name": "screws"}
+LEARN: dict[str, Any] = {"upload": "9c41d0e2aa310b55", "name": "screws", "quality": "best"}
 JOB: dict[str, Any] = {
     "schema": "teachmesh.job/1",
     "job": "51f3aa09c2d7e614",

@@ -76,7 +76,10 @@ class AsyncClient:
         name: str | None = None,
         add_to: str | None = None,
         replace: bool = False,
+        private: bool = False,
         method: str | None = None,
+        quality: str | None = None,
+        max_bytes: int | None = None,
     ) -> Document:
         """Learn a folder of this machine, and return the document of the saved skill.
 
@@ -85,13 +88,17 @@ class AsyncClient:
             name: name of the task; by default that of the folder.
             add_to: task of the agent that the images are added to.
             replace: whether to replace the agent's skill of the same name.
+            private: whether the skill stays on the agent's machine.
             method: method of learning; by default the agent's.
+            quality: preset, `fast` (one backbone pass) or `best` (with biases where they help).
+            max_bytes: largest size of the skill in bytes.
 
         Raises:
             DataError: the images cannot be used.
             UsageError: the task exists, or an option is invalid.
         """
-        options = {"add_to": add_to, "replace": replace, "method": method}
+        options: Document = {"add_to": add_to, "replace": replace, "private": private}
+        options |= {"method": method, "quality": quality, "max_bytes": max_bytes}
         job = await self.start_learning(folder, name, options)
         while (found := http_calls.result_of(await self.job(job))) is None:
             await asyncio.sleep(POLL_S)

@@ -158,7 +158,7 @@ def learning(upload: str, name: str, options: Mapping[str, Any]) -> Call[Any]:
     Args:
         upload: id of the upload.
         name: name of the task, unless `options` has the task to add to.
-        options: `add_to`, `replace` or `method`.
+        options: other options of `POST /v1/learn`.
     """
     named = {} if options.get("add_to") else {"name": name}
     return changing("POST", "/v1/learn", key="job", json={"upload": upload, **named, **options})

@@ -103,7 +103,7 @@ def _joining_route(router: APIRouter, service: WebService) -> None:
         "/join",
         summary="Join other agents",
         responses=described(examples.JOINED, 400, 401, 409),
-        openapi_extra=body_of_json(examples.JOIN),
+        openapi_extra=body_of_json(MeshToJoin, examples.JOIN),
     )
     async def join(request: Request) -> JsonAnswer:
         """Use an invite or an endpoint, as `teachmesh up --join` does, without ending the agent.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from teachmesh.web.http_errors import SCHEMA
+
+_FIELD = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
+"""Name and description of a field in the docstring of its class."""
 
 
 class JsonAnswer(Response):
@@ -75,9 +81,19 @@ def body_of_files(text: str, **fields: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def body_of_json(example: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a JSON body for OpenAPI."""
-    return {"requestBody": {"required": True, "content": _content(example)}}
+def body_of_json(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a JSON body for OpenAPI.
+
+    Args:
+        model: type of the body, whose docstring describes its fields.
+        example: an example.
+    """
+    schema = model.model_json_schema()
+    for name, about in _FIELD.findall(inspect.cleandoc(model.__doc__ or "")):
+        schema["properties"][name]["description"] = " ".join(about.split())
+    fields = {key: schema[key] for key in ("type", "properties", "required") if key in schema}
+    content = {"application/json": {"schema": fields, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 async def in_thread(read: Callable[[], Mapping[str, Any]]) -> JsonAnswer:

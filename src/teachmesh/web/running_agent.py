@@ -7,9 +7,8 @@ loads torch or a package of the extra `web`.
 
 from __future__ import annotations
 
-import http.client
 import json
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlsplit
 from teachmesh.agent.answers.prediction import Answers
 from teachmesh.bank.home_place import home_path
 from teachmesh.errors import DataError, NetworkError, TeachmeshError
+from teachmesh.web import bare_http
 from teachmesh.web.http_errors import SCHEMA, error_of
 from teachmesh.web.named_images import NamedImage, named_images
 from teachmesh.web.running_web import RunningWeb, WebAddress
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from teachmesh.agent.known_skills.catalogue import SkillInfo
     from teachmesh.agent.known_skills.skill_versions import SkillVersion
     from teachmesh.bank.withheld import Withheld
-
-_CONNECT_S = 2.0
-_ANSWER_S = 120.0
 
 
 class NoRunningAgent(NetworkError):
@@ -56,7 +53,7 @@ class RunningAgent:
         self._headers = {} if local else {"Authorization": f"Bearer {address.token}"}
         # An agent that listens on all addresses also listens on this one.
         host = "127.0.0.1" if parts.hostname in (None, "0.0.0.0", "::") else parts.hostname
-        self._http = http.client.HTTPConnection(str(host), parts.port, timeout=_CONNECT_S)
+        self._place = (str(host), parts.port or 0)
 
     @classmethod
     def of(
@@ -184,19 +181,15 @@ class RunningAgent:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         try:
-            self._http.request(method, path, body, {**self._headers, **(headers or {})})
-            if self._http.sock is not None:
-                self._http.sock.settimeout(_ANSWER_S)
-            answer = self._http.getresponse()
-            document = json.loads(answer.read())
-        except (OSError, ValueError, http.client.HTTPException) as error:
+            sent = {**self._headers, **(headers or {})}
+            status, answer = bare_http.request(self._place, method, path, body, sent)
+            document = json.loads(answer)
+        except (OSError, ValueError, KeyError) as error:
             raise NoRunningAgent from error
-        finally:
-            self._http.close()  # the next request opens it again, which costs nothing here
         if not isinstance(document, dict):
             raise NoRunningAgent
-        if answer.status >= 400:
-            raise _error(answer.status, document)
+        if status >= 400:
+            raise _error(status, document)
         return document
 
 
@@ -209,7 +202,7 @@ def _error(status: int, document: Mapping[str, Any]) -> TeachmeshError:
 
 def _form(request: Mapping[str, Any], images: Sequence[NamedImage]) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of a form with a document and the contents of images."""
-    boundary = secrets.token_hex(16)
+    boundary = os.urandom(16).hex()
     start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
     parts = [f'{start}document"\r\n\r\n{json.dumps(request)}\r\n'.encode()]
     for image in images:

@@ -29,7 +29,7 @@ class VersionToRestore(BaseModel):
     """Request to make an earlier version active again.
 
     Attributes:
-        version: number of the version, or the start of its id; None for the one before.
+        version: number of the version, or the start of its id; null for the one before.
     """
 
     version: str | int | None = None
@@ -124,7 +124,7 @@ def _changing_routes(router: APIRouter, service: WebService) -> None:
         "/{skill}/restore",
         summary="Make an earlier version active",
         responses=described(examples.RESTORED, 400, 401, 404),
-        openapi_extra=body_of_json({"version": 1}),
+        openapi_extra=body_of_json(VersionToRestore, {"version": 1}),
     )
     async def restore(request: Request, skill: str) -> JsonAnswer:
         """Return the document of `teachmesh skills restore --json`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from teachmesh.data.names import check_name
 from teachmesh.web import api_examples as examples
@@ -27,6 +27,8 @@ class TaskToLearn(BaseModel):
         private: whether the skill stays on this machine.
         allow_few: whether classes with fewer than 10 training images are shared.
         method: method of learning; by default the agent's.
+        quality: preset, `fast` (one backbone pass) or `best` (with biases where they help).
+        max_bytes: largest size of the skill in bytes.
     """
 
     upload: str
@@ -36,6 +38,8 @@ class TaskToLearn(BaseModel):
     private: bool = False
     allow_few: bool = False
     method: str | None = None
+    quality: Literal["fast", "best"] | None = None
+    max_bytes: Annotated[int, Field(ge=1)] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the options of `Agent.learn`.
@@ -105,7 +109,7 @@ def _job_routes(router: APIRouter, service: WebService) -> None:
         "/learn",
         summary="Learn the pictures of an upload",
         responses=described(examples.JOB, 400, 401, 404, 415, 422, 429),
-        openapi_extra=body_of_json(examples.LEARN),
+        openapi_extra=body_of_json(TaskToLearn, examples.LEARN),
     )
     async def learn(request: Request) -> JsonAnswer:
         """Start to learn in the background; follow the job with GET /v1/jobs/{job}."""

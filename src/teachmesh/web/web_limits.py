@@ -12,6 +12,8 @@ class WebLimits:
     Attributes:
         body_bytes: size of a request's body.
         files: number of files in one request.
+        connections: connections at the same time; further ones are closed.
+        head_s: seconds within which line and headers of a request must arrive.
         body_s: seconds within which a body must arrive.
         answer_s: seconds within which an answer must be ready.
         running: predictions and corrections that run at the same time.
@@ -26,6 +28,8 @@ class WebLimits:
 
     body_bytes: int = 20 << 20
     files: int = 64
+    connections: int = 400
+    head_s: float = 10.0
     body_s: float = 30.0
     answer_s: float = 60.0
     running: int = 4

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import uvicorn
 from teachmesh.errors import ConfigError, NetworkError
 from teachmesh.web.access import TOKEN_FILE, TOKEN_VARIABLE, choose_access
 from teachmesh.web.running_web import RunningWeb, WebAddress
+from teachmesh.web.timed_protocol import TimedProtocol
 from teachmesh.web.web_app import make_app
 from teachmesh.web.web_limits import WebLimits
 from teachmesh.web.web_service import WebService
@@ -63,6 +65,7 @@ class WebServer:
         self._file = RunningWeb(agent.home.path)
         config = uvicorn.Config(
             make_app(self.service),
+            http=partial(TimedProtocol, limits=self.service.limits),  # type: ignore[arg-type]
             access_log=False,
             log_config=None,
             lifespan="off",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachmesh.data.loader import iterate_batches
+from teachmesh.data.loader import first_failure, iterate_batches
 from teachmesh.data.tasks import check_failed
 from teachmesh_lab.baselines.baseline_registry import BASELINES, run_frozen, run_trained
 from teachmesh_lab.baselines.closed_forms import MULTI
@@ -149,12 +149,13 @@ def latent_task(task: TaskLatents, method: str) -> LatentTask:
 
 def _pixels(split: Split, size_px: int, name: str) -> PixelSplit:
     images = np.zeros((0, 3, size_px, size_px), dtype=np.uint8)
-    parts, kept, failed = [images], [np.zeros(0, dtype=np.int64)], 0
+    parts, kept = [images], [np.zeros(0, dtype=np.int64)]
+    failed: list[tuple[int, str]] = []
     for batch in iterate_batches(split.images, size_px, batch_size=64):
         parts.append(np.ascontiguousarray(batch.images.numpy()))
         kept.append(batch.indices)
-        failed += len(batch.failed)
-    check_failed(failed, len(split.images), name)
+        failed += batch.failed
+    check_failed(len(failed), len(split.images), name, first_failure(split.images, failed))
     return PixelSplit(np.concatenate(parts), split.labels[np.concatenate(kept)])
 
 

@@ -65,6 +65,7 @@ def _section(name: str, route: Route) -> str:
         lines += [_row(parameter) for parameter in parameters]
         lines.append("")
     for kind, body in (route.get("requestBody") or {}).get("content", {}).items():
+        lines += _fields(body["schema"]) if kind == "application/json" else []
         lines += (
             [f"Body: `{kind}`.", ""] if "example" not in body else _shown(kind, body["example"])
         )
@@ -75,9 +76,26 @@ def _section(name: str, route: Route) -> str:
 
 def _row(parameter: Route) -> str:
     schema = parameter["schema"]
-    kind = schema.get("type") or " or ".join(part["type"] for part in schema.get("anyOf", []))
     default = "required" if parameter.get("required") else f"`{json.dumps(schema.get('default'))}`"
-    return f"| `{parameter['name']}` | {parameter['in']} | {kind} | {default} |"
+    return f"| `{parameter['name']}` | {parameter['in']} | {_kind(schema)} | {default} |"
+
+
+def _fields(schema: Route) -> list[str]:
+    """Return a table of the fields of a JSON body."""
+    required = schema.get("required", ())
+    rows = [
+        f"| `{name}` | {field['description'].rstrip('.')} | {_kind(field)} | "
+        + ("required |" if name in required else f"`{json.dumps(field.get('default'))}` |")
+        for name, field in schema["properties"].items()
+    ]
+    return ["| field | meaning | type | default |", "|---|---|---|---|", *rows, ""]
+
+
+def _kind(schema: Route) -> str:
+    """Return the type of a parameter or field, or its values."""
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
+    return " or ".join(f"`{value}`" for value in schema.get("enum", ())) or str(schema["type"])
 
 
 def _example(route: Route) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.biases.bias_task import TaskImages, readable
 from teachmesh.data.loader import Progress
-from teachmesh.data.tasks import Split, Task, check_failed, find_tasks, read_task
+from teachmesh.data.tasks import Split, Task, find_tasks, read_task
 from teachmesh.errors import DataError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
@@ -26,7 +26,7 @@ from teachmesh_lab.evaluation.bias_store import StoredBiases
 from teachmesh_lab.evaluation.class_level import SeedAnswers, class_level
 from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.image_answers import surest_mistakes
-from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_cached
+from teachmesh_lab.evaluation.latent_cache import LatentCache, check_embedded, embed_cached
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
 from teachmesh_lab.evaluation.page_origin import environment, invocation
 
@@ -117,7 +117,7 @@ class _Embedder:
                 self.progress(self.done + count, self.total)
 
         embedded = embed_cached(self.agent.backbone, split.images, self.cache, progress=report)
-        check_failed(len(embedded.failed), len(split.images), task.name)
+        check_embedded(embedded, split, task.name)
         if not embedded.from_cache:
             self.computed += len(split.images)
         self.done += len(split.images)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from teachmesh.data.images import ImageRef
-from teachmesh.data.loader import Progress
+from teachmesh.data.loader import Progress, first_failure
 from teachmesh.data.pixel_digests import digest_images, from_bytes, to_bytes
 from teachmesh.data.pixels import DECODING
 from teachmesh.data.tasks import Split, Task, check_failed
@@ -132,8 +132,23 @@ def embed_split(backbone: Backbone, task: Task, split: Split, cache: LatentCache
         DataError: more than a fifth of the images cannot be read.
     """
     embedded = embed_cached(backbone, split.images, cache)
-    check_failed(len(embedded.failed), len(split.images), task.name)
+    check_embedded(embedded, split, task.name)
     return embedded
+
+
+def check_embedded(embedded: Embedded, split: Split, name: str) -> None:
+    """Check that enough images of a split could be read.
+
+    Args:
+        embedded: latents of the readable images.
+        split: all images.
+        name: name of the task, for the message.
+
+    Raises:
+        DataError: more than a fifth of the images cannot be read; the message names one of them.
+    """
+    example = first_failure(split.images, embedded.failed)
+    check_failed(len(embedded.failed), len(split.images), name, example)
 
 
 def embed_parts(

@@ -81,7 +81,8 @@ def _shots(
     images = task.train.images
     embedded = embed_images(agent.backbone, images, progress=progress)
     failed = tuple(named_failure(str(images[i]), why) for i, why in embedded.failed)
-    check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name)
+    example = "".join([*failed, *task.unreadable][:1])
+    check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name, example)
     train = labelled(task.train, embedded)
     check_readable(task.classes, train.labels, failed)
     return train, failed

@@ -7,7 +7,7 @@ differ.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,10 @@ from teachmesh.agent.teaching.network_export import backbone_of, network_of
 from teachmesh.bank.output_file import check_output, write_file
 from teachmesh.biases.second_pass import SecondPass
 from teachmesh.data.image_inputs import find_images
-from teachmesh.data.loader import iterate_batches
+from teachmesh.data.loader import iterate_batches, named_failure
 from teachmesh.data.names import shown
 from teachmesh.data.procedural_images import procedural_images
-from teachmesh.errors import BackboneError, UsageError
+from teachmesh.errors import BackboneError, DataError, UsageError
 from teachmesh.mapping.typicality import FALSE_ALARMS, check_rate
 from teachmesh.model.backbone_cards import licence_of
 from teachmesh.model.backbone_registry import load_backbone
@@ -63,6 +63,7 @@ class ExportedOnnx:
         tasks: display names of the tasks in the file.
         images: number of images that were compared.
         largest_difference: largest difference of a probability from the agent's.
+        skipped: one sentence per image that could not be read, so that it was not compared.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class ExportedOnnx:
     tasks: tuple[str, ...]
     images: int
     largest_difference: float
+    skipped: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that the commands print with --json."""
@@ -80,6 +82,7 @@ class ExportedOnnx:
             "tasks": sorted(self.tasks),
             "images_compared": self.images,
             "largest_difference": self.largest_difference,
+            "skipped": list(self.skipped),
         }
 
 
@@ -108,6 +111,7 @@ def export_skill_onnx(
     info = agent.find(selector)
     skill = agent.bank.load(info.id).skill
     backbone = backbone_of(agent, skill)
+    pixels, skipped = _pixels(images, backbone.size)
     network = TaskAnswers(network_of(backbone, skill, compact=True))
     task = _task(info.display_name, skill.card.classes, info.author, info.alias, info.id)
     about = _about(agent, backbone, "skill", [task], network.outputs)
@@ -115,13 +119,12 @@ def export_skill_onnx(
     student = Student(skill.card.method, backbone.reference.metric)
     entries = {entry.id: entry for entry in agent.bank.entries()}
     student.sync({info.id: entries[info.id]}, lambda _: skill)
-    pixels = _pixels(images, backbone.size)
     decided = list(decisions_of(backbone, student, pixels, info.id))
     expected = np.concatenate([np.exp(d.within[0]) for d in decided])
     found = run_onnx(data, pixels)["probabilities"]
-    return write_checked(
-        path, data, [info.display_name], len(pixels), np.abs(found - expected).max()
-    )
+    difference = np.abs(found - expected).max()
+    written = write_checked(path, data, [info.display_name], len(pixels), difference)
+    return replace(written, skipped=skipped)
 
 
 def export_agent_onnx(
@@ -149,7 +152,7 @@ def export_agent_onnx(
     check_rate(false_alarms)
     check_output(path)
     backbone = load_backbone(agent.home.backbones, agent.backbone_name, torch.device("cpu"))
-    pixels = _pixels(images, backbone.size)
+    pixels, skipped = _pixels(images, backbone.size)
     with agent.lock:
         student = agent.sync()
         decided = list(decisions_of(backbone, student, pixels))  # raises if there is no skill
@@ -164,7 +167,8 @@ def export_agent_onnx(
     about |= {"mapper": student.method, "unknown": _promise(false_alarms)}
     data = onnx_file(network, backbone.size, OUTPUTS, about)
     difference = agent_difference(run_onnx(data, pixels), decided)
-    return write_checked(path, data, [s.task for s in sources], len(pixels), difference)
+    written = write_checked(path, data, [s.task for s in sources], len(pixels), difference)
+    return replace(written, skipped=skipped)
 
 
 def second_of(backbone: Backbone, student: Student) -> SecondPass | None:
@@ -201,12 +205,22 @@ def decisions_of(
         yield decisions if second is None else refine_with(second, decisions, seen)
 
 
-def _pixels(images: AskedImages | Sequence[AskedImages] | None, size: int) -> np.ndarray:
-    """Return (N, 3, S, S) uint8 images to compare with."""
+def _pixels(
+    images: AskedImages | Sequence[AskedImages] | None, size: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return (N, 3, S, S) uint8 images to compare with, and a sentence for each unreadable one.
+
+    Raises:
+        DataError: no image can be read.
+    """
     if images is None:
-        return procedural_images(CHECKED_IMAGES, size)
-    batches = iterate_batches(find_images(images), size)
-    return np.concatenate([np.ascontiguousarray(batch.images.numpy()) for batch in batches])
+        return procedural_images(CHECKED_IMAGES, size), ()
+    found = find_images(images)
+    batches = list(iterate_batches(found, size))
+    failed = tuple(named_failure(found[i].name, why) for b in batches for i, why in b.failed)
+    if len(failed) == len(found):
+        raise DataError(failed[0])
+    return np.concatenate([np.ascontiguousarray(b.images.numpy()) for b in batches]), failed
 
 
 def check_copies(student: Student) -> None:

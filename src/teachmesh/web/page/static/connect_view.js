@@ -36,7 +36,7 @@ async function invite() {
   const made = await post("/v1/invites", { minutes: MINUTES });
   fill($("connect-made"), copied("Invite", made.invite),
     el("p", {}, `It works once, until ${clock(made.expires_s)}. It is a secret: give it only to the owner of the other agent. `,
-      "There, paste it into “Join another agent”, or run ", el("code", {}, "teachmesh up --join INVITE"), "."),
+      "There, paste it into “Join another agent”, or run ", el("code", {}, "teachmesh up ", el("span", { class: "whole" }, "--join INVITE")), "."),
     made.qr ? drawing(made.qr) : null);
   $("connect-made").querySelector("textarea").focus();
   return showInvites({ endpoints });
@@ -47,7 +47,7 @@ function showAddress() {
   fill($("connect-made"), copied("Address", endpoints[0]),
     el("p", {}, "Agents on this machine can join with this address: paste it into “Join another agent” on the other page."),
     el("p", { class: "hint" }, "For agents on other machines, start this one with ",
-      el("code", {}, "teachmesh up --listen tls/0.0.0.0:7447"), " and invite them then."));
+      el("code", {}, "teachmesh up ", el("span", { class: "whole" }, "--listen tls/0.0.0.0:7447")), " and invite them then."));
   $("connect-made").querySelector("textarea").focus();
 }
 

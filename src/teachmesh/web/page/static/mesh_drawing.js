@@ -31,7 +31,7 @@ export function drawMesh(figure, agents, skills) {
 
 function label(picture, x, y, text, kind) {
   picture.append(svg("rect", { x, y: y - 12, width: 142, height: 24, rx: 6, class: kind }),
-    svg("text", { x: x + 8, y: y + 4, class: kind }, cut(text, 17)));
+    svg("text", { x: x + 8, y: y + 4, class: kind }, cut(text, 16)));
 }
 
 function sentence(author, skills) {

@@ -47,6 +47,9 @@ export const percent = (share) =>
 export const size = (bytes) =>
   bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
+/** Write a UTC time such as 2026-11-30T13:59:38Z for people. */
+export const moment = (text) => text.replace("T", " ").replace("Z", " UTC");
+
 export const counted = (number, word, words = `${word}s`) => `${number} ${number === 1 ? word : words}`;
 
 /** Say one sentence to everybody, screen readers included. */

@@ -1,7 +1,7 @@
 // Skills: search, card, versions, export, withdraw, import.
 
 import { download, drop, get, post, postFiles, postJson, quoted } from "./agent_api.js";
-import { $, counted, el, fill, percent, say, size, table, terms } from "./page_elements.js";
+import { $, counted, el, fill, moment, percent, say, size, table, terms } from "./page_elements.js";
 
 let skills = [];
 let own = "";
@@ -71,14 +71,14 @@ const facts = (card, skill) => [
   ["Method", skill.method],
   ["Shares", card.privacy],
   ["Author", `${skill.alias} (${skill.author})`],
-  ["Created", skill.created],
+  ["Created", moment(skill.created)],
   ["Id", el("code", {}, skill.id.slice(0, 16))],
 ];
 
 function history(versions, path, skill) {
   const rows = versions.map((version) => [
     String(version.version), version.active ? "active" : restoreButton(version, path, skill),
-    String(version.classes.length), percent(version.validation_accuracy), version.created,
+    String(version.classes.length), percent(version.validation_accuracy), moment(version.created),
   ]);
   return table(["Version", "State", "Classes", "Right", "Created"], rows, `Versions of ${skill.display_name}`);
 }

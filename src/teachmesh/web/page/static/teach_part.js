@@ -76,7 +76,8 @@ async function teach() {
     for (const box of used) await uploadClass(upload, box);
     const target = isMore() ? { add_to: $("teach-task").value } : { name: $("teach-name").value.trim() };
     const isPrivate = $("teach-private").checked && !isMore();
-    const { job } = await postJson("/v1/learn", { upload, ...target, private: isPrivate });
+    const quality = $("teach-quality").value || null;
+    const { job } = await postJson("/v1/learn", { upload, ...target, private: isPrivate, quality });
     say("");
     startAgain();
     showJob(job);
