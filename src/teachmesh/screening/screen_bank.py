@@ -1,9 +1,9 @@
 """Verdicts about all skills of a bank, kept while skills come and go.
 
 The verdicts depend on the skills, their precedence, the decisions of a person, and the verdicts
-before. If two skills harm each other, the one with higher precedence is used: that of the preferred
-author, then the one that no trusted agent keeps in quarantine. Otherwise it is the one that this
-agent had first. Nothing in a copy shows that it is one, so no other rule can tell them apart.
+before. If two skills harm each other, the one with higher precedence is used. The author comes
+first, then whether a trusted agent keeps the skill in quarantine. Among equals it is the one that
+this agent had first. Nothing in a copy shows that it is one, so no other rule can tell them apart.
 """
 
 from __future__ import annotations
