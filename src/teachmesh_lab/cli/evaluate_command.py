@@ -166,6 +166,8 @@ def _show_corrective(result: Mapping[str, Any]) -> None:
     if not result["looks"]:
         say("compared by names only, because no skill has class moments")
     say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
+    if (together := result["direct_together"]) is not None:
+        say(f"direct, equivalent classes as one: {percent(together['mean'])}")
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> list[str]:
