@@ -28,6 +28,8 @@ PACKINGS = (
     Packing(2, 16, 2),
     Packing(1, 16, 2),
     Packing(1, 8, 2),
+    Packing(1, 8, 1),
+    Packing(1, 4, 1),
     Packing(2, 16, 0),
     Packing(2, 8, 0),
     Packing(1, 16, 0),

@@ -33,8 +33,8 @@ def to_planes(
     Args:
         rows: (N, D) finite floats; D is a multiple of 8.
         bits: bits per number, 1 to 4.
-        inputs: second moments of the points that rows are multiplied with, to round for small
-            errors of these products; None to round each number to its nearest level.
+        inputs: second moments of the points that rows are multiplied with. Rounding then keeps
+            these products. None to round each number to its nearest level.
 
     Returns:
         (N bits, D / 8) uint8 planes, all planes of the first row first, and (N,) float32 scales.
