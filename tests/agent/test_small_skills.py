@@ -9,7 +9,7 @@ import pytest
 from teachmesh.agent import Agent
 from teachmesh.agent.teaching.shrink_skill import shrink_task
 from teachmesh.errors import UsageError
-from teachmesh.learning.skill_bytes import PACKINGS, check_packs, packing_of, signed_size
+from teachmesh.learning.skill_bytes import PACKINGS, check_packs, packed, packing_of, signed_size
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.packet.codec import decode
 from teachmesh.packet.skill import Skill
@@ -35,8 +35,10 @@ def test_a_skill_is_learned_within_the_given_bytes(tmp_path: Path, learned: Lear
     chosen = packing_of(small)
     assert document["packing"] == str(chosen)
     assert chosen is not None
-    better = [p for p in PACKINGS if p.bits > chosen.bits]
-    assert better  # something larger exists, and did not fit
+    better = PACKINGS[: PACKINGS.index(chosen)]
+    full = own_skill(Agent(learned.copy(tmp_path / "full", "warm")), "warm")
+    assert better
+    assert all(signed_size(packed(full, packing, None)) > 6000 for packing in better)
     assert document["validation_accuracy"] == small.card.validation_accuracy
     assert answers(agent, warm, "warm") == 1.0  # in one bank with a skill of full size
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from teachmesh.agent import Agent
 from teachmesh.packet.codec import decode
@@ -55,12 +56,25 @@ def test_head2toe_is_learned_within_its_budget(tmp_path: Path, warm: Path) -> No
 
 
 def test_evaluate_counts_biases_and_resumes(tmp_path: Path) -> None:
-    """`backbone_passes` is within the budget; a second run trains nothing and prints the same."""
+    """Ctrl-C loses one training; a third run trains nothing and prints the same.
+
+    `backbone_passes` is within the budget.
+    """
     folder = tmp_path / "tasks"
     for name in ("warm", "cold"):
         write_task(folder, name)
     options = EvaluateOptions(folder, method="maha+bb", bb="last:2", bb_passes=4.0, home=tmp_path)
-    first, again = run_evaluate(options), run_evaluate(options)
+    begun: list[str] = []
+
+    def stop_at_warm(text: str) -> None:
+        begun.append(text)
+        if "warm" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_evaluate(options, remark=stop_at_warm)
+    first, again = (run_evaluate(options, remark=begun.append) for _ in range(2))
+    assert begun == [f"training biases of {name}" for name in ("cold", "warm", "warm")]
     assert first["method"] == "maha+bb"
     assert 1 < first["cost"]["backbone_passes"] <= 4.1
     assert first["cost"] == again["cost"]

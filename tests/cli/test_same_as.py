@@ -47,6 +47,7 @@ def test_another_name_for_the_same_thing_needs_an_encoder(image: Path) -> None:
     (found,) = mark_equivalent(answers, agent.sources(), NameComparer(Synonyms())).predictions
     assert {found.class_name, found.same_as[0].class_name} == {"bike", "bicycle"}
     assert found.probability == answers.predictions[0].probability
+    assert found.probability_together is None  # the posterior of the class found later is unknown
 
 
 @pytest.mark.skipif(not encoder_is_installed(), reason="the text encoder is not installed")

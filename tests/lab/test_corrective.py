@@ -12,7 +12,7 @@ import pytest
 from teachmesh.agent import Agent
 from teachmesh.errors import UsageError
 from teachmesh.mapping.accuracies import Given
-from teachmesh.mapping.decisions import Decisions
+from teachmesh.mapping.decisions import Decisions, PerTask
 from teachmesh_lab.evaluation import corrective, measure
 from teachmesh_lab.evaluation.corrective_report import corrective_section
 from teachmesh_lab.evaluation.evaluate import EvaluateOptions, run_evaluate
@@ -53,6 +53,28 @@ def test_plain_answers_are_those_of_the_second_pass(
         plain = [entry["right"] for entry in document["corrective"]["plain"]]
         assert plain == pytest.approx([task["final"] for task in document["tasks"]])
     assert after["mean"]["final"] < 0.5 < before["mean"]["final"]
+
+
+def test_equivalent_classes_win_together(tasks: Path) -> None:
+    """A class wins if its posterior and that of its equivalent are the largest sum.
+
+    Without equivalent classes, *direct* stays.
+    """
+    dog_car = np.log([[0.6, 0.4], [0.8, 0.2]])
+    dog_cat = np.log([[0.3, 0.7], [0.5, 0.5]])
+    within = PerTask([dog_car, dog_cat].__getitem__, 2)
+    task, none = np.log([[0.5, 0.5], [0.75, 0.25]]), PerTask[Any](lambda _: None, 2)
+    decisions = Decisions(("a", "b"), (2, 2), task, within, none, none)
+    # Task b comes first among all classes: dog 0, cat 1, then dog 2 and car 3 of task a.
+    starts, equivalent = np.array([2, 0]), np.eye(4, dtype=bool)
+    plain = corrective._best_together(decisions, lambda _: decisions, starts, equivalent)
+    assert plain.tolist() == [1, 2]  # cat .35, dogs .3 and .15
+    equivalent[0, 2] = equivalent[2, 0] = True
+    together = corrective._best_together(decisions, lambda _: decisions, starts, equivalent)
+    assert equivalent[together, 0].all()
+    document = run_evaluate(EvaluateOptions(tasks, corrective=1.0, encoder="names"))
+    assert document["corrective"]["n_equivalent"]["names"] == 0
+    assert document["corrective"]["direct_together"]["mean"] == document["mean"]["direct"]
 
 
 def test_without_class_moments_no_looks_are_claimed(tasks: Path) -> None:

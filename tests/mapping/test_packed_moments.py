@@ -8,6 +8,7 @@ import pytest
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.bit_planes import from_planes, rounding_error, to_planes
 from teachmesh.mapping.discriminant import TaskDensity
+from teachmesh.mapping.error_feedback import Inputs
 from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.moments import MomentsMapper
 from teachmesh.mapping.packed_moments import (
@@ -25,9 +26,9 @@ ANCHOR = make_moments(SAMPLE)
 POINTS = sample_metric().apply(SAMPLE.latents)
 
 
-def rounded(rows: np.ndarray, bits: int) -> np.ndarray:
+def rounded(rows: np.ndarray, bits: int, inputs: Inputs | None = None) -> np.ndarray:
     """Return rows that were written with some bits and read again."""
-    planes, scales = to_planes(rows, bits)
+    planes, scales = to_planes(rows, bits, inputs)
     return from_planes(planes, len(rows)) * scales[:, None].astype(np.float64)
 
 
@@ -65,6 +66,22 @@ def test_rounded_rows_are_rounded_to_themselves(bits: int) -> None:
     assert (levels % 2 == 1).all()
     again = rounded(levels.astype(float), bits)
     assert (np.sign(again) == np.sign(levels)).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_error_feedback_keeps_products_instead_of_numbers(bits: int) -> None:
+    """Products with correlated inputs change less, although the numbers change more.
+
+    With independent inputs of equal variance, each number gets its nearest level.
+    """
+    random = np.random.default_rng(0)
+    rows, roots = random.normal(size=(5, 64)), 3 * random.normal(size=(8, 64))
+    plain, fed = rounded(rows, bits), rounded(rows, bits, Inputs(roots, 1.0))
+    moments = roots.T @ roots + np.eye(64)
+    one, other = (((r - rows) @ moments * (r - rows)).sum() for r in (plain, fed))
+    assert other < 0.6 * one
+    assert ((fed - rows) ** 2).sum() > ((plain - rows) ** 2).sum()
+    assert np.array_equal(rounded(rows, bits, Inputs(np.zeros((1, 64)), 2.0)), plain)
 
 
 def test_zero_rows_stay_small() -> None:

@@ -153,9 +153,13 @@ def test_equivalent_classes_are_described(tmp_path: Path, agent: Agent, warm: Pa
     """A class that another task also has is listed under "same as"."""
     image = sorted((warm / "red").iterdir())[0]
     (before,) = agent.predict_many(image).predictions
-    assert before.same_as == ()
+    assert (before.same_as, before.probability_together) == ((), before.probability)
     agent.learn(warm, name="warm again", seed=1)
-    (after,) = agent.predict_many(image).predictions
+    (after,) = agent.predict_many(image, alternatives=5).predictions
     assert [(s.class_name, s.probability) for s in after.same_as] == [("red", 1.0)]
     assert {after.task, after.same_as[0].task} == {"warm", "warm again"}
     assert dataclasses.replace(after, same_as=()).class_name == before.class_name
+    (twin,) = (a for a in after.alternatives if a.class_name == "red")
+    assert after.probability_together == pytest.approx(after.probability + twin.probability)
+    (told,) = agent.predict_many(image, task=after.task).predictions
+    assert told.probability_together is None  # other tasks are no candidates

@@ -138,5 +138,7 @@ def _show(prediction: Prediction, encoder: str) -> None:
         say(f"    cannot say whether it is unknown: {prediction.unknown_reason}")
     for same in prediction.same_as:
         say(f"    same as {plain(same.class_name)} in task {plain(same.task)}{by}")
+    if prediction.same_as and prediction.probability_together is not None:
+        say(f"    together {percent(prediction.probability_together)}")
     for other in prediction.alternatives:
         say(f"    {plain(other.task)} / {plain(other.class_name)} {percent(other.probability)}")

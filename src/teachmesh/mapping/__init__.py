@@ -16,6 +16,7 @@
 - `mapper_network`: the mappers as torch networks, for export.
 - `typicality`: detection of images that do not resemble a task ("unknown").
 - `fusion`: combination and comparison of decisions about the same images.
-- `quantise`: conversion of rows to int8, with one scale per row; `bit_planes`: to 1 to 4 bits.
+- `quantise`: conversion of rows to int8, with one scale per row; `bit_planes`: to 1 to 4 bits, with
+  `error_feedback` for heads.
 - `packed_moments`: class moments in fewer bytes.
 """

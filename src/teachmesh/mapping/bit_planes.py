@@ -7,7 +7,12 @@ byte, so the shape alone tells the number of bits.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from teachmesh.mapping.error_feedback import Inputs
 
 MAX_BITS = 4
 _BEST_STEPS = {1: 1.596, 2: 0.996, 3: 0.586, 4: 0.335}
@@ -20,12 +25,16 @@ _FACTORS = (0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
 """Candidate distances in units of `_BEST_STEPS`, because rows are not Gaussian."""
 
 
-def to_planes(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+def to_planes(
+    rows: np.ndarray, bits: int, inputs: Inputs | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Round each row to 2^bits levels, with the scale of least squared error.
 
     Args:
         rows: (N, D) finite floats; D is a multiple of 8.
         bits: bits per number, 1 to 4.
+        inputs: second moments of the points that rows are multiplied with. Rounding then keeps
+            these products. None to round each number to its nearest level.
 
     Returns:
         (N bits, D / 8) uint8 planes, all planes of the first row first, and (N,) float32 scales.
@@ -41,10 +50,14 @@ def to_planes(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     for factor in _FACTORS:
         half = 0.5 * _BEST_STEPS[bits] * factor * deviations
         scales = np.maximum(half, np.finfo(np.float32).tiny).astype(np.float32)
-        rounded = _levels(_codes(rows, scales, bits), bits) * scales.astype(np.float64)[:, None]
-        errors = ((rounded - rows) ** 2).sum(axis=1)
+        errors = ((_nearest(rows, scales, bits) - rows) ** 2).sum(axis=1)
         best = np.where(errors < least, scales, best)
         least = np.minimum(errors, least)
+    if inputs is not None:
+        # Imported here because it loads torch, which readers do not need.
+        from teachmesh.mapping.error_feedback import round_with_feedback
+
+        rows = round_with_feedback(rows, lambda column: _nearest(column, best, bits), inputs)
     codes = _codes(rows, best, bits)
     planes = np.stack([(codes >> plane) & 1 for plane in range(bits)], axis=1)  # (N, bits, D)
     return np.packbits(planes.reshape(len(rows) * bits, -1), axis=1), best
@@ -79,6 +92,11 @@ def rounding_error(rows: np.ndarray, n_planes: int) -> np.ndarray:
     """
     lost = _LOST[n_planes // len(rows)]
     return np.asarray(lost / (1 - lost) * (rows * rows).sum(axis=1))
+
+
+def _nearest(rows: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:
+    """Return (N, D) rows rounded to the nearest levels, times their scales."""
+    return _levels(_codes(rows, scales, bits), bits) * scales.astype(np.float64)[:, None]
 
 
 def _codes(rows: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:

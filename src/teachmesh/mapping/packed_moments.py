@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.bit_planes import from_planes, rounding_error, to_planes
 from teachmesh.mapping.quantise import dequantise_rows, quantise_rows
 
+if TYPE_CHECKING:
+    from teachmesh.mapping.error_feedback import Inputs
+
 MAX_ENTRIES = 1 << 24
 """Maximum number of entries of an unpacked tensor: as many as a file of plain int8 can hold."""
 MAX_ERROR = 0.25
@@ -27,6 +30,8 @@ MAX_ERROR = 0.25
 
 The error favours a class, so that no skill may claim a large one. With one bit it is 0.10 and
 0.14 on average in 36 real tasks, for two networks."""
+MAX_FEEDBACK = 4096
+"""Maximum latent size at which heads are rounded with error feedback, which needs D^2 numbers."""
 _HEAD_FACTOR = 0.08
 """Factor applied to log densities in a head that is derived from means and covariance.
 
@@ -204,10 +209,23 @@ def pack_moments(anchor: MomentsAnchor, packing: Packing) -> HeadlessMoments:
     return PackedMoments(arrays | _packed_head(anchor, means, packing.head_bits))
 
 
+def _points_of(anchor: MomentsAnchor) -> Inputs | None:
+    """Return the second moments of a task's images; None if D is too large for them."""
+    # Imported here because it loads torch, and listing skills must be fast.
+    from teachmesh.mapping.error_feedback import Inputs
+
+    if anchor.dim > MAX_FEEDBACK:
+        return None
+    task = anchor.moments()
+    between = (task.means - task.means.mean(axis=0)) / len(task.means) ** 0.5
+    roots = np.concatenate([task.share**0.5 * task.roots, between])
+    return Inputs(roots, 1 - task.share + task.share * task.rest)
+
+
 def _packed_head(anchor: MomentsAnchor, means: np.ndarray, bits: int) -> dict[str, np.ndarray]:
     rows = anchor.head_rows()
     common = rows.mean(axis=0)  # a common term of all scores changes no posterior
-    planes, scales = to_planes(rows - common, bits)
+    planes, scales = to_planes(rows - common, bits, _points_of(anchor))
     rounded = dequantise_rows(from_planes(planes, len(rows)), scales)
     # The bias is computed for the rounded rows, so that scores at the centre are exact.
     bias = anchor.head_bias + (rows - common - rounded) @ means.mean(axis=0)

@@ -24,6 +24,7 @@ PREDICT: dict[str, Any] = {
             "same_as": [],
             "unknown_reason": "",
             "familiarity": 0.3,
+            "probability_together": 0.94,
             "class": "M4",
             "skill": _ID,
         }

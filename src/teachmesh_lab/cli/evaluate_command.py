@@ -93,7 +93,8 @@ def evaluate(
     """Learn all tasks of a folder, then classify their test images without a task oracle.
 
     The skills go to a separate bank under the agent's home; the agent's own bank is not changed.
-    After an interruption, the next run continues where this one stopped.
+    After an interruption, the next run continues where this one stopped: latents and trained
+    biases are kept. The start of each training of biases is printed, because it takes minutes.
 
     Column mapper is the share of images with the right task. Column oracle is the share with the
     right class, given the task. Column final chooses by mapper, then head, as in the paper. Column
@@ -125,7 +126,7 @@ def evaluate(
 
         check_page(report)  # before work that takes minutes
     with progress_bar("evaluating") as progress:
-        document = run_evaluate(options, progress=progress)
+        document = run_evaluate(options, progress=progress, remark=note)
     if report is not None:
         from teachmesh_lab.evaluation.evaluation_report import write_report
 
@@ -166,6 +167,8 @@ def _show_corrective(result: Mapping[str, Any]) -> None:
     if not result["looks"]:
         say("compared by names only, because no skill has class moments")
     say(table([f"names by {result['encoder']}", "threshold", "right"], rows))
+    if (together := result["direct_together"]) is not None:
+        say(f"direct, equivalent classes as one: {percent(together['mean'])}")
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> list[str]:

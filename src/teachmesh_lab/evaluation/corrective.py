@@ -27,6 +27,8 @@ from teachmesh_lab.evaluation.equivalence import (
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
     from teachmesh.data.images import ImageRef
+    from teachmesh.mapping.accuracies import Given
+    from teachmesh.mapping.decisions import Decisions
     from teachmesh.model.embedding import LabelledLatents
 
 MAX_PAIRS = 200
@@ -41,15 +43,28 @@ class Answered:
         task: name of the task.
         truth: (N,) array of the right class of each image.
         answer: (N,) array of the class answered without a task oracle.
+        together: (N,) array of the best class if the posteriors of equivalent classes are added;
+            None if classes of different tasks cannot be compared.
     """
 
     task: str
     truth: np.ndarray
     answer: np.ndarray
+    together: np.ndarray | None
 
     def right(self, equivalent: np.ndarray) -> float:
         """Return the fraction of answers that are right, or equivalent by a (K, K) bool matrix."""
-        return float(np.mean((self.answer == self.truth) | equivalent[self.truth, self.answer]))
+        return _share_right(self.truth, self.answer, equivalent)
+
+    def right_together(self, equivalent: np.ndarray) -> float | None:
+        """Return the fraction of right answers in `together`; None without these answers."""
+        if self.together is None:
+            return None
+        return _share_right(self.truth, self.together, equivalent)
+
+
+def _share_right(truth: np.ndarray, answer: np.ndarray, equivalent: np.ndarray) -> float:
+    return float(np.mean((answer == truth) | equivalent[truth, answer]))
 
 
 def correct(
@@ -72,25 +87,27 @@ def correct(
         Plain and corrected accuracies, per task and on average. Classes are compared by names
         alone (as in the paper) and, if skills have class moments, by names and looks. There is one
         row for each threshold (the given one and those of Fig. 11), and one for nearest classes.
+        `direct_together` is *direct* if equivalent classes are one class, whose posterior is their
+        sum.
     """
     sources = SourceSkills(agent.sources(), comparer)
     thresholds = sorted({threshold, *FIG_11_THRESHOLDS})
     ways = _ways(sources, thresholds)
-    by_names = ways["names"][threshold]
-    answered = _answer(agent, tests, by_names, images)
+    chosen = ways.get("names_and_looks", ways["names"])[threshold]
+    answered = _answer(agent, tests, chosen, threshold, images)
     rows = [
         _row(way, t, equivalence.equivalent(t), answered)
         for way, found in ways.items()
         for t, equivalence in found.items()
     ]
     rows += [_row(way, "rank 1", e[threshold].nearest(1), answered) for way, e in ways.items()]
-    chosen = ways.get("names_and_looks", ways["names"])[threshold]
     return {
         "encoder": comparer.name,
         "threshold": threshold,
         "looks": "names_and_looks" in ways,
         "plain": [{"name": a.task, "right": a.right(_nothing(a))} for a in answered],
         "corrected": rows,
+        "direct_together": _direct_together(answered, chosen.equivalent(threshold)),
         "equivalent": _listed(chosen, threshold),
         "n_equivalent": {way: len(e[threshold].pairs(threshold)) for way, e in ways.items()},
     }
@@ -138,9 +155,10 @@ def _answer(
     agent: Agent,
     tests: Mapping[str, LabelledLatents],
     order: Equivalence,
+    threshold: float,
     images: Mapping[str, Sequence[ImageRef]] | None,
 ) -> list[Answered]:
-    student = agent.sync()
+    student, equivalent = agent.sync(), order.equivalent(threshold)
     infos = {info.task: info for info in agent.infos() if info.usable}
     answered = []
     for name, test in tests.items():
@@ -149,13 +167,48 @@ def _answer(
         given = second_passes(agent, decisions, images[name] if images else None)
         tasks, classes = given(decisions.answer()[0]).answer()
         truth = order.column(infos[name].id, 0) + test.labels
-        answered.append(Answered(name, truth, starts[tasks] + classes))
+        pooled = None
+        if decisions.comparable:
+            pooled = _best_together(decisions, given, starts, equivalent)
+        answered.append(Answered(name, truth, starts[tasks] + classes, pooled))
     return answered
+
+
+def _best_together(
+    decisions: Decisions, given: Given, starts: np.ndarray, equivalent: np.ndarray
+) -> np.ndarray:
+    """Return each image's best class if the posteriors of equivalent classes are added, (N,).
+
+    Args:
+        decisions: decisions of the first pass.
+        given: function that runs second passes.
+        starts: position of each task's first class among all classes.
+        equivalent: (K, K) bool matrix of equivalent classes.
+    """
+    sizes = zip(starts, decisions.n_classes, strict=True)
+    columns = np.concatenate([start + np.arange(size) for start, size in sizes])
+    added = equivalent[np.ix_(columns, columns)].astype(np.float64)
+
+    def best(found: Decisions) -> np.ndarray:
+        scores = found.joint() if found.direct is None else found.direct
+        return np.asarray((np.exp(scores) @ added).argmax(axis=1))
+
+    tasks, _ = decisions.locate(best(decisions))
+    return np.asarray(columns[best(given(tasks))])
 
 
 def _nothing(answered: Answered) -> np.ndarray:
     size = int(max(answered.truth.max(), answered.answer.max())) + 1
     return np.zeros((size, size), dtype=bool)
+
+
+def _direct_together(answered: Sequence[Answered], equivalent: np.ndarray) -> dict[str, Any] | None:
+    """Return *direct* with equivalent classes as one; None if classes cannot be compared."""
+    right = {a.task: a.right_together(equivalent) for a in answered}
+    known = [share for share in right.values() if share is not None]
+    if len(known) < len(right):
+        return None
+    return {"tasks": right, "mean": float(np.mean(known))}
 
 
 def _row(

@@ -44,8 +44,16 @@ def corrective_section(
             f"<p>{n_pairs} pairs of classes of different tasks have names of similarity "
             f"{result['threshold']:g} or more (encoder {html.escape(result['encoder'])}){looks}. "
             "An answer with such a class counts as right here; the accuracies above are plain.</p>",
+            _together(result["direct_together"]),
             table(header, rows) if rows else "<p>No answer changes.</p>",
             bars(groups, list(shown)) if groups else "",
             table(["class", "equivalent to", "similarity"], pairs) if pairs else "",
         ]
     )
+
+
+def _together(result: Mapping[str, Any] | None) -> str:
+    """Return a sentence about *direct* with equivalent classes as one."""
+    if result is None:
+        return ""
+    return f"<p>Direct, with equivalent classes as one: {100 * result['mean']:.1f} %.</p>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from teachmesh.data.images import ImageRef
     from teachmesh.learning.variants import Variant
     from teachmesh.packet.card import Card
+
+Remark = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,11 @@ class _Clock:
 class _Embedder:
     """Computes latents of splits through the cache, and reports progress over all splits."""
 
-    def __init__(self, agent: Agent, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self, agent: Agent, total: int, progress: Progress | None, remark: Remark | None
+    ) -> None:
         self.agent = agent
+        self.remark = remark or (lambda _: None)
         self.cache = LatentCache(agent.home.cache / "latents")
         self.biases = StoredBiases(LatentCache(agent.home.cache / "biases"))
         self.total = total
@@ -128,21 +133,39 @@ class _Embedder:
             self._learned.setdefault(task.name, []).append(embedded.digests)
         return labelled(split, embedded), readable(split.images, embedded)
 
+    def training(self, task: Task) -> Progress:
+        """Return the progress of training a task's biases, which is announced when it begins."""
+        begun = False
+
+        def report(done: int, planned: int) -> None:
+            nonlocal begun
+            if not begun:
+                self.remark(f"training biases of {task.name}")
+            begun = True
+            if self.progress is not None:
+                self.progress(done, planned)
+
+        return report
+
     def _unseen(self, task: Task, embedded: Embedded) -> Embedded:
         tests = embedded.without(self._learned[task.name], task.name)
         self.left_out += len(embedded.kept) - len(tests.kept)
         return tests
 
 
-def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) -> dict[str, Any]:
+def run_evaluate(
+    options: EvaluateOptions, *, progress: Progress | None = None, remark: Remark | None = None
+) -> dict[str, Any]:
     """Learn every task, then classify the test images of all tasks without a task oracle.
 
-    Latents are kept in the home's cache. Therefore an interrupted run continues where it stopped,
-    and another method needs no second backbone pass.
+    Latents and trained biases are kept in the home's cache. Therefore an interrupted run continues
+    with the task where it stopped, and another method needs no second backbone pass.
 
     Args:
         options: tasks, method and settings.
-        progress: function called with (number of images done, total number of images).
+        progress: function called with (number of images done, total number of images); while
+            biases are trained, with those of one training.
+        remark: function called with one sentence when a training begins.
 
     Returns:
         The result, a document with schema `teachmesh.evaluate/1`.
@@ -175,7 +198,7 @@ def run_evaluate(options: EvaluateOptions, *, progress: Progress | None = None) 
             last_dim = agent.latent_sizes().get("last")
             check_sample_limits(task, {variant.method}, options.constants, last_dim)
         total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
-        embed = _Embedder(agent, total, progress)
+        embed = _Embedder(agent, total, progress, remark)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options, variant) for task in tasks]
         scores, images = _measure(agent, tasks, embed, clock)
@@ -256,7 +279,8 @@ def _learn(
     )
     images = TaskImages(train_images, validation_images)
     teacher = agent.teacher(embed.biases)
-    skill = teacher.teach(lesson, EmbeddedTask(train, validation, images), progress=embed.progress)
+    latents = EmbeddedTask(train, validation, images)
+    skill = teacher.teach(lesson, latents, progress=embed.training(task))
     agent.bank.put(sign(skill, agent.key))
     clock.learn += time.perf_counter() - before_s
     return skill.card

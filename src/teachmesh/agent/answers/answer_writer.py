@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from teachmesh.reuse.equivalent_classes import EquivalentClasses
 
 if TYPE_CHECKING:
     from teachmesh.mapping.decisions import Decisions
+    from teachmesh.reuse.matching import SourceTask
     from teachmesh.reuse.source_skills import SourceSkill
     from teachmesh.reuse.text_encoders import NameComparer
 
@@ -30,9 +32,18 @@ def mark_equivalent(
     """
     writer = AnswerWriter(sources, comparer)
     marked = tuple(
-        replace(p, same_as=writer.same_as(p.skill_id, p.class_name)) for p in answers.predictions
+        _marked(p, writer.same_as(p.skill_id, p.class_name)) for p in answers.predictions
     )
     return replace(answers, predictions=marked, encoder=comparer.name)
+
+
+def _marked(prediction: Prediction, same_as: tuple[Alternative, ...]) -> Prediction:
+    """Return a prediction with other equivalent classes, whose posteriors are not known here."""
+    known = {(s.task, s.class_name) for s in same_as} == {
+        (s.task, s.class_name) for s in prediction.same_as
+    }
+    together = prediction.probability_together if known else None
+    return replace(prediction, same_as=same_as, probability_together=together)
 
 
 class AnswerWriter:
@@ -49,7 +60,7 @@ class AnswerWriter:
     ) -> None:
         self._sources = {source.skill_id: source for source in sources}
         self._equivalents = EquivalentClasses(sources, comparer)
-        self._same_as: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+        self._found: dict[tuple[str, str], tuple[tuple[SourceTask, int, float], ...]] = {}
 
     def describe(
         self,
@@ -86,13 +97,28 @@ class AnswerWriter:
             skill_id: id of one of the skills.
             class_name: name of one of its classes.
         """
+        return tuple(
+            Alternative(task.task, task.classes[label], similarity)
+            for task, label, similarity in self._equivalent(skill_id, class_name)
+        )
+
+    def _equivalent(
+        self, skill_id: str, class_name: str
+    ) -> tuple[tuple[SourceTask, int, float], ...]:
         key = skill_id, class_name
-        if key not in self._same_as:
-            self._same_as[key] = tuple(
-                Alternative(task.task, task.classes[label], similarity)
-                for task, label, similarity in self._equivalents.of(*key)
-            )
-        return self._same_as[key]
+        if key not in self._found:
+            self._found[key] = self._equivalents.of(*key)
+        return self._found[key]
+
+    def _together(self, decisions: Decisions, i: int, skill_id: str, class_name: str) -> float:
+        """Return the posterior of a class's equivalents in other tasks, all together."""
+        total = 0.0
+        for other, label, _ in self._equivalent(skill_id, class_name):
+            task = bisect_left(decisions.skill_ids, other.skill_id)
+            of_task = float(np.exp(decisions.task[i, task]))
+            if of_task > 0:  # else the task is far behind, and its classes need not be scored
+                total += of_task * float(np.exp(decisions.within[task][i, label]))
+        return total
 
     def _prediction(
         self,
@@ -108,8 +134,11 @@ class AnswerWriter:
         source = self._sources[skill_id]
         class_name = source.classes[label]
         log_posterior = float(decisions.within[task][i, label])
+        together = None
         if decisions.given is None:
             log_posterior += float(decisions.task[i, task])
+            others = self._together(decisions, i, skill_id, class_name)
+            together = float(np.exp(log_posterior)) + others
         unknown, reason = _judge(decisions, i, task, false_alarms)
         return Prediction(
             image=image,
@@ -124,6 +153,7 @@ class AnswerWriter:
             same_as=self.same_as(skill_id, class_name),
             unknown_reason=reason,
             familiarity=float(decisions.familiarity[task][i]),
+            probability_together=together,
         )
 
     def _runners_up(

@@ -36,6 +36,8 @@ class Prediction:
         task: display name of the task (`flowers`, or `flowers@alias` if two authors use the name).
         class_name: name of the class.
         probability: posterior of this class over all candidate classes, from 0 to 1.
+        probability_together: posterior of this class and of those in `same_as` together. None if
+            the task was given, or if `same_as` was found after the answer.
         unknown: True if the image resembles `task` less than nearly all images that were held out
             in learning. `task` and `class_name` then name the nearest match. None if the task had
             too few images for the rate of false alarms.
@@ -62,6 +64,7 @@ class Prediction:
     same_as: tuple[Alternative, ...] = ()
     unknown_reason: str = ""
     familiarity: float = 0.0
+    probability_together: float | None = None
 
     def __str__(self) -> str:
         doubt = "unknown, nearest: " if self.unknown else ""

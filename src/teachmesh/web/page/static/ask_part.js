@@ -93,4 +93,8 @@ function headline(found) {
 }
 
 const sameAs = (found) =>
-  found.same_as.length ? [` The same as ${found.same_as.map((s) => `${s.class} of ${s.task}`).join(", ")}.`] : [];
+  found.same_as.length
+    ? [` The same as ${found.same_as.map((s) => `${s.class} of ${s.task}`).join(", ")}${together(found)}.`] : [];
+
+const together = (found) =>
+  found.probability_together === null ? "" : `, together ${percent(found.probability_together)} sure`;
