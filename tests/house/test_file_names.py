@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = "src/teachmesh/"
-MAX_FILES = 361
+MAX_FILES = 362
 MAX_LINES = 54_400
 REPEATED = {"__init__.py", "__main__.py", "conftest.py", "py.typed", "pyproject.toml", "README.md"}
 RETIRED = frozenset(
@@ -45,7 +45,7 @@ def test_no_file_of_the_product_has_a_retired_word_as_its_name(tracked: list[str
 
 
 def test_the_product_keeps_its_size(tracked: list[str]) -> None:
-    """At most 361 Python files with 54,400 lines in all."""
+    """At most 362 Python files with 54,400 lines in all."""
     files = [ROOT / path for path in tracked if re.fullmatch(rf"{PRODUCT}.*\.py", path)]
     n_lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
     assert (len(files) <= MAX_FILES, n_lines <= MAX_LINES) == (True, True), (len(files), n_lines)
