@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -29,6 +30,12 @@ def full(name: str) -> Any:
 def options(name: str) -> dict[str, Any]:
     """All options of the full command by the words that users type."""
     return {word: one for one in full(name).params for word in one.opts if word.startswith("-")}
+
+
+def parsed(name: str, line: Sequence[str]) -> dict[str, Any]:
+    """The values that typer reads from a line."""
+    # A command keeps the names of its help option from its first use in a process.
+    return full(name).make_context(name, list(line), help_option_names=["-h", "--help"]).params
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,7 +67,7 @@ def test_a_plain_line_has_the_values_that_typer_reads(name: str, data: st.DataOb
     expected = {one.name: one.default for one in full(name).params if one.opts[0].startswith("-")}
     if COMMANDS[name].takes_words:
         expected["paths"] = words
-    read = full(name).make_context(name, list(line)).params
+    read = parsed(name, line)
     assert {**expected, **values, "help": None} == {**read, "help": None}
 
 
@@ -74,14 +81,14 @@ def test_all_values_of_an_option_that_are_plain_are_read_as_typer_reads_them() -
             found = read_plain(COMMANDS["predict"], line)
             if found is not None:
                 plain += 1
-                read = full("predict").make_context("predict", list(line)).params
+                read = parsed("predict", line)
                 assert (found[1], {k: read[k] for k in found[0]}) == (read["paths"], found[0])
     assert plain > 60
 
 
 def test_defaults_are_those_of_the_full_command() -> None:
     """The options of `classify` have the names and defaults that typer shows."""
-    read = full("predict").make_context("predict", ["x"]).params
+    read = parsed("predict", ["x"])
     ours = {one.name: getattr(PredictOptions(), one.name) for one in fields(PredictOptions)}
     assert ours == {k: v for k, v in read.items() if k not in ("paths", "verbose", "quiet")}
 

@@ -123,7 +123,7 @@ def test_the_way_of_accelerators_gives_the_same_latents(backbone: Backbone, tmp_
     def batches() -> Iterable[Any]:
         return iterate_batches(asked, backbone.size, batch_size=3)
 
-    found = list(embedding._on_accelerator(backbone, batches(), least=3))
+    found = list(embedding._on_accelerator(backbone, batches(), least=3, hashed=True))
     wanted = embedding.embed_images(backbone, asked, batch_size=3, full_batches=True)
     assert [len(batch.images) for batch, _, _ in found] == [3, 2, 2]
     np.testing.assert_array_equal(
