@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from teachmesh.learning.fit_method import fit_method, log_within
+from teachmesh.learning.fit_statistics import fit_statistics
+from teachmesh.learning.split_latents import statistics_of
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.metric import Metric, ReferenceLatents, fit_metric
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
+from teachmesh.model.macs import MacCounter
 
 CLASSES, DIM, LAST = 3, 16, 8
 
@@ -60,3 +63,16 @@ def test_moments_alone_have_no_head_and_cost_what_their_statistics_cost(metric: 
     for name, array in alone.anchors["moments"].tensors().items():
         assert np.array_equal(array, joined.anchors["moments"].tensors()[name])
     assert 0 < alone.cost_macs < joined.cost_macs
+
+
+def test_the_fitted_images_are_those_of_class_moments(metric: Metric) -> None:
+    """Other methods have none. The counted products are those that were computed."""
+    train, validation = images(60, 0), images(45, 1)
+    task = fit_method("moments", train, validation, CLASSES, metric).fitted_task
+    assert task is not None
+    assert task.counts.tolist() == [20, 20, 20]
+    assert task.n_validation == 45
+    assert fit_method("maha", train, validation, CLASSES, metric).fitted_task is None
+    with MacCounter() as counter:
+        found = fit_statistics(statistics_of(train, validation, CLASSES), metric)
+    assert found.macs == counter.macs

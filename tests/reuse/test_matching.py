@@ -8,7 +8,7 @@ import pytest
 from teachmesh.errors import UsageError
 from teachmesh.reuse.matching import Match, SourceTask, find_pairs, match_classes
 from teachmesh.reuse.text_encoders import NameComparer
-from teachmesh.reuse.visual_similarity import compare, whitening
+from teachmesh.reuse.visual_similarity import VisualSimilarity, compare, whitening
 
 DIM, SEVEN = 40, ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 RANDOM = np.random.default_rng(0)
@@ -129,3 +129,18 @@ def test_among_equal_names_the_same_spelling_matches() -> None:
     assert [[m.class_name for m in row] for row in found] == [[], ["TShirt"]]
     found = match(("TShirt",), task(None, ("t_shirt", "TShirt")), None)
     assert [[m.class_name for m in row] for row in found] == [["TShirt"]]
+
+
+def test_similar_names_match_only_if_looks_confirm_them() -> None:
+    """Names with a similarity of 0.8 need confirmation, and then count more than looks."""
+    names = 0.8 * np.eye(7)
+    assert find_pairs(names, None, "auto") == []
+    looks = compare(style(1), style(2), np.eye(DIM))
+    expected = [(i, i, 0.8, "text+vision") for i in range(7)]
+    assert find_pairs(names, looks, "auto") == expected
+
+
+def test_nearest_neighbours_are_mutual() -> None:
+    """The second class is nearest to a class that is nearer to the first one."""
+    cosine = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.1], [0.1, 0.0, 0.7]])
+    assert VisualSimilarity(cosine, cosine).mutual() == [(0, 0), (2, 2)]
