@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from teachmesh.learning.fit_method import fit_method, log_within
+from teachmesh.errors import DataError
+from teachmesh.learning.fit_method import count_images, fit_method, log_within
 from teachmesh.learning.fit_statistics import fit_statistics
 from teachmesh.learning.split_latents import statistics_of
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
+from teachmesh.mapping.maha import fit_maha
+from teachmesh.mapping.mapper import nearest_mean_familiarity
 from teachmesh.mapping.metric import Metric, ReferenceLatents, fit_metric
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
+from teachmesh.model.head_training import fit_head
 from teachmesh.model.macs import MacCounter
 
 CLASSES, DIM, LAST = 3, 16, 8
@@ -76,3 +80,21 @@ def test_the_fitted_images_are_those_of_class_moments(metric: Metric) -> None:
     with MacCounter() as counter:
         found = fit_statistics(statistics_of(train, validation, CLASSES), metric)
     assert found.macs == counter.macs
+
+
+def test_the_cost_of_a_trained_head_is_added_to_that_of_the_anchor(metric: Metric) -> None:
+    """Anchor, scores of held-out images and head are counted once each."""
+    train, validation = images(60, 0), images(45, 1)
+    fitted = fit_method("maha", train, validation, CLASSES, metric)
+    with MacCounter() as counter:
+        anchor = fit_maha(train.latents.last, train.labels, CLASSES)
+        nearest_mean_familiarity(validation.latents.last, anchor.means)
+    rows = train.latents.last, train.labels, validation.latents.last, validation.labels
+    assert fitted.cost_macs == counter.macs + fit_head(*rows, CLASSES).macs
+
+
+def test_classes_without_images_are_counted() -> None:
+    """The message has their number."""
+    assert count_images(np.array([1, 0, 1]), 2).tolist() == [1, 2]
+    with pytest.raises(DataError, match="found none for 2 of 4"):
+        count_images(np.array([3, 0]), 4)

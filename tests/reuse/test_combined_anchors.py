@@ -8,8 +8,9 @@ import pytest
 from teachmesh.mapping.anchor_kinds import MahaAnchor
 from teachmesh.model.head import Head, OldClasses, combine_heads, merge_rows
 from teachmesh.model.head_training import fit_head
-from teachmesh.reuse.combined_anchors import combine_samples
-from tests.reuse.test_moments_transfer import CLASSES, sample
+from teachmesh.reuse.combined_anchors import assemble, combine_samples
+from tests.reuse.test_moments_transfer import CLASSES, old_task, sample
+from tests.reuse.test_source_skills import headed
 
 NO_VALIDATION = (np.zeros((0, 48), dtype=np.float32), np.zeros(0, dtype=np.int64))
 
@@ -60,3 +61,16 @@ def test_combined_samples_keep_their_distance_from_the_mean() -> None:
 
 def _anchor(means: list[list[float]], samples: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(means, np.float32), np.array(samples, np.float32)
+
+
+def test_a_combination_has_the_rows_of_its_method() -> None:
+    """The skill has a trained head and that of its class moments."""
+    moments = old_task(1)
+    old = headed(also=(moments,))
+    trained = old.skill.head()
+    assert trained is not None
+    parts = [OldClasses(old, [4, 1], np.array([0, 1]))]
+    _, head = assemble("maha", parts, 2, "none")
+    assert head is not None
+    expected = merge_rows([OldClasses(trained, [4, 1], np.array([0, 1]))], 2, None)
+    np.testing.assert_array_equal(head.weight, expected.weight)

@@ -35,15 +35,17 @@ def source(
     head: Head | None = None,
     parents: tuple[str, ...] = (),
     warnings: tuple[str, ...] = (),
+    classes: tuple[str, ...] = NAMES,
+    also: tuple[TaskAnchor, ...] = (),
 ) -> SourceSkill:
-    """Return a source whose skill has one anchor."""
+    """Return a source with a skill of the given parts."""
     card = Card(
         task=skill_id[0],
-        classes=NAMES,
+        classes=classes,
         images_per_class=(9,) * CLASSES,
         validation_images=0,
         method=anchor.kind,
-        anchors=(anchor.kind,),
+        anchors=tuple(sorted(part.kind for part in (anchor, *also))),
         backbone_name="drawn",
         backbone_fingerprint="a" * 64,
         reference_id="b" * 64,
@@ -58,17 +60,19 @@ def source(
         parents=tuple(Parent(NAMES[0], parent, NAMES[0]) for parent in parents),
         warnings=warnings,
     )
-    skill = Skill.of(card, [anchor], head)
-    return SourceSkill(skill_id, card.task, "ann", "c" * 64, NAMES, {skill_id: skill}.__getitem__)
+    skill = Skill.of(card, [anchor, *also], head)
+    return SourceSkill(skill_id, card.task, "ann", "c" * 64, classes, {skill_id: skill}.__getitem__)
 
 
-def headed(skill_id: str = HEADED, dim: int = DIM) -> SourceSkill:
-    """Return a source with a trained head of the given size, and without class moments."""
+def headed(
+    skill_id: str = HEADED, dim: int = DIM, also: tuple[TaskAnchor, ...] = ()
+) -> SourceSkill:
+    """Return a source with a trained head of the given size, by default without class moments."""
     x, labels = sample(3, 9)
     random = np.random.default_rng(4)
     weight, bias = random.normal(size=(CLASSES, dim)), random.normal(size=CLASSES)
     head = Head(weight.astype(np.float32), bias.astype(np.float32))
-    return source(skill_id, fit_maha(x[:, :dim], labels, CLASSES), head)
+    return source(skill_id, fit_maha(x[:, :dim], labels, CLASSES), head, also=also)
 
 
 def bank(*sources: SourceSkill) -> SourceSkills:
