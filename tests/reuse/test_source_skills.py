@@ -1,4 +1,4 @@
-"""Source skills: what a bank of real skills gives to a new task."""
+"""Source skills: matches and priors of a new task from a bank of real skills."""
 
 from __future__ import annotations
 
