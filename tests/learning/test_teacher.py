@@ -34,7 +34,8 @@ def lesson(variant: str, also: tuple[str, ...] = ()) -> Lesson:
 def embedded() -> EmbeddedTask:
     """Return 16 training and 8 validation images after the backbone pass."""
     parts = []
-    for part in pictures(24).split([16, 8]):
+    drawn = pictures(24)
+    for part in (drawn[:16], drawn[16:]):
         labels = np.arange(len(part)) % 2
         parts.append(LabelledLatents(BACKBONE.embed(part), labels))
     return EmbeddedTask(*parts)
