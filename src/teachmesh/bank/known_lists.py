@@ -31,9 +31,13 @@ class KnownLists:
         self._file = SharedFile(path, max_bytes=MAX_LISTS * (LIST_BYTES + 4096))
         self._known: tuple[Stamp | None, Lists] = (None, {})
 
+    def stamp(self) -> Stamp | None:
+        """Return a value that differs after every change; None without a file."""
+        return self._file.stamp()
+
     def read(self) -> Lists:
         """Return the lists by author."""
-        stamp = self._file.stamp()
+        stamp = self.stamp()
         if stamp != self._known[0]:
             self._known = stamp, {} if stamp is None else _parsed(self._file.read())
         return self._known[1]
@@ -46,8 +50,9 @@ class KnownLists:
             keeps: returns whether to keep the list of another author.
         """
         with self._file.locked():
-            others = {a: one for a, one in self.read().items() if a != new.author and keeps(a)}
-            known = self.read().get(new.author)
+            lists = self.read()
+            others = {a: one for a, one in lists.items() if a != new.author and keeps(a)}
+            known = lists.get(new.author)
             if len(others) >= MAX_LISTS or (known and known.sequence >= new.sequence):
                 return False
             texts = [one.data.decode() for one in (*others.values(), new)]

@@ -122,7 +122,7 @@ class SyncedAgent(BankView):
         Hold `lock` while the student is used, if several threads use the agent.
         """
         with self.lock:
-            version = self.bank.version(), self.trust.stamp(), self.doubted()
+            version = self.screening_state()
             if (version, self.verdicts.version()) != self._student_version:
                 released = self.verdicts.read().released
                 self._update()

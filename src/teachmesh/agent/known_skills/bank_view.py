@@ -185,10 +185,16 @@ class BankView:
         found = [one.skills for author, one in lists if self.trusts(author)]
         return frozenset().union(*found)
 
+    def screening_state(self) -> tuple[object, ...]:
+        """Return a value that differs after every change of what the screening reads.
+
+        It holds stamps of files only, because every answer looks at it.
+        """
+        return self.bank.version(), self.trust.stamp(), self.quarantine_lists.stamp()
+
     def quarantine_state(self) -> tuple[object, ...]:
         """Return a value that differs after every change that may change the quarantine."""
-        state = self.bank.version(), self.verdicts.version(), self.trust.stamp()
-        return *state, self.doubted()
+        return *self.screening_state(), self.verdicts.version()
 
     def latent_sizes(self) -> dict[str, int]:
         """Return the sizes of the backbone's latents by kind; empty if its card lacks them."""
