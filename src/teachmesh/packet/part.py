@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.card_rules import check_labels
 from teachmesh.packet.limits import MIB
-from teachmesh.packet.signed_statement import StatementKind, check_hex
+from teachmesh.packet.signed_statement import (
+    MADE_HERE,
+    Statement,
+    StatementKind,
+    check_hex,
+    check_whole,
+)
 from teachmesh.packet.signing import AgentKey
 
 PART_BYTES = 15 * MIB
 """Maximum size of a part; sealed, it fits into one answer."""
-MAX_SEQUENCE = 2**53
 _HEADER_BYTES = 4096
 _KEYS = {"fingerprint", "images", "owner", "payload", "replaces", "sequence", "size_bytes", "task"}
 _KIND = StatementKind("part", frozenset(_KEYS), _HEADER_BYTES)
-_MADE_HERE = object()
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class PartFacts:
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(Statement):
     """A part with a valid signature; created only by `sign_part` and `read_part`.
 
     Attributes:
@@ -63,15 +67,7 @@ class Part:
     payload: bytes = field(repr=False)
     data: bytes = field(repr=False)
     origin: InitVar[object]
-
-    def __post_init__(self, origin: object) -> None:
-        if origin is not _MADE_HERE:
-            raise TypeError("expected a part from sign_part or read_part")
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of the file, 64 hex digits."""
-        return hashlib.sha256(self.data).hexdigest()
+    made_by: ClassVar[str] = "a part from sign_part or read_part"
 
 
 def sign_part(facts: PartFacts, payload: bytes, key: AgentKey) -> Part:
@@ -115,7 +111,7 @@ def read_part(data: bytes) -> Part:
         raise SkillRefused("HASH", "the statistics are not those that the part was signed with")
     author = values.pop("author")
     del values["schema"]
-    return Part(author, PartFacts(**values), payload, data, _MADE_HERE)
+    return Part(author, PartFacts(**values), payload, data, MADE_HERE)
 
 
 def _check_values(values: Mapping[str, Any]) -> None:
@@ -124,8 +120,7 @@ def _check_values(values: Mapping[str, Any]) -> None:
     if values["replaces"] is not None:
         check_hex(values, "replaces")
     for name in ("images", "sequence", "size_bytes"):
-        if type(values[name]) is not int or not 0 <= values[name] < MAX_SEQUENCE:
-            raise SkillRefused("VALUE", f"expected a whole number in {name!r}")
+        check_whole(values, name)
     check_task(values["task"])
 
 

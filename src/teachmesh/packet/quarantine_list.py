@@ -5,25 +5,28 @@ The specification is in `docs/other_files.md`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.signed_statement import HEX_64, StatementKind
+from teachmesh.packet.signed_statement import (
+    HEX_64,
+    MADE_HERE,
+    Statement,
+    StatementKind,
+    check_whole,
+)
 from teachmesh.packet.signing import AgentKey
 
 MAX_LISTED = 20_000
 """Maximum number of skills on a list: as many as a bank takes from peers."""
 LIST_BYTES = 2 << 20
-MAX_SEQUENCE = 2**53
 _KIND = StatementKind("quarantine-list", frozenset({"sequence", "skills"}), LIST_BYTES)
-_MADE_HERE = object()
 
 
 @dataclass(frozen=True)
-class QuarantineList:
+class QuarantineList(Statement):
     """A list with a valid signature; created only by `sign_list` and `read_list`.
 
     Attributes:
@@ -38,15 +41,7 @@ class QuarantineList:
     sequence: int
     data: bytes = field(repr=False)
     origin: InitVar[object]
-
-    def __post_init__(self, origin: object) -> None:
-        if origin is not _MADE_HERE:
-            raise TypeError("expected a list from sign_list or read_list")
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of the bytes, 64 hex digits."""
-        return hashlib.sha256(self.data).hexdigest()
+    made_by: ClassVar[str] = "a list from sign_list or read_list"
 
 
 def sign_list(skills: Collection[str], sequence: int, key: AgentKey) -> QuarantineList:
@@ -71,13 +66,12 @@ def read_list(data: bytes) -> QuarantineList:
     """
     values = _KIND.read(data, _check_values)
     skills = frozenset(values["skills"])
-    return QuarantineList(values["author"], skills, values["sequence"], data, _MADE_HERE)
+    return QuarantineList(values["author"], skills, values["sequence"], data, MADE_HERE)
 
 
 def _check_values(values: Mapping[str, Any]) -> None:
-    sequence, skills = values["sequence"], values["skills"]
-    if type(sequence) is not int or not 0 <= sequence < MAX_SEQUENCE:
-        raise SkillRefused("VALUE", "expected a whole number in 'sequence'")
+    skills = values["skills"]
+    check_whole(values, "sequence")
     if not isinstance(skills, list) or len(skills) > MAX_LISTED:
         raise SkillRefused("LIMIT", f"expected a list of at most {MAX_LISTED:,} skills")
     if not all(isinstance(skill, str) and HEX_64.fullmatch(skill) for skill in skills):

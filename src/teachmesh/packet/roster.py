@@ -6,16 +6,22 @@ parts can make the skill again and compare.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import InitVar, asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from teachmesh.data.splits import SplitRule
 from teachmesh.errors import SkillRefused
-from teachmesh.packet.part import MAX_SEQUENCE, check_task
-from teachmesh.packet.signed_statement import HEX_64, StatementKind, check_hex
+from teachmesh.packet.part import check_task
+from teachmesh.packet.signed_statement import (
+    HEX_64,
+    MADE_HERE,
+    Statement,
+    StatementKind,
+    check_hex,
+    check_whole,
+)
 from teachmesh.packet.signing import AgentKey
 
 MAX_MEMBERS = 64
@@ -26,7 +32,6 @@ ROSTER_BYTES = 256 << 10
 _KEYS = {"fingerprint", "members", "parts", "rule", "sequence", "skill", "task"}
 _KIND = StatementKind("roster", frozenset(_KEYS), ROSTER_BYTES)
 _MAX_SEED = 2**63
-_MADE_HERE = object()
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class RosterFacts:
 
 
 @dataclass(frozen=True)
-class Roster:
+class Roster(Statement):
     """A roster with a valid signature; created only by `sign_roster` and `read_roster`.
 
     Attributes:
@@ -66,15 +71,7 @@ class Roster:
     facts: RosterFacts
     data: bytes = field(repr=False)
     origin: InitVar[object]
-
-    def __post_init__(self, origin: object) -> None:
-        if origin is not _MADE_HERE:
-            raise TypeError("expected a roster from sign_roster or read_roster")
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of the bytes, 64 hex digits."""
-        return hashlib.sha256(self.data).hexdigest()
+    made_by: ClassVar[str] = "a roster from sign_roster or read_roster"
 
     @property
     def task(self) -> tuple[str, str]:
@@ -112,15 +109,14 @@ def read_roster(data: bytes) -> Roster:
     del values["schema"]
     values["rule"] = SplitRule(**values["rule"])
     values["members"] = frozenset(values["members"])
-    return Roster(owner, RosterFacts(**values), data, _MADE_HERE)
+    return Roster(owner, RosterFacts(**values), data, MADE_HERE)
 
 
 def _check_values(values: Mapping[str, Any]) -> None:
     check_hex(values, "fingerprint")
     if values["skill"] is not None:
         check_hex(values, "skill")
-    if type(values["sequence"]) is not int or not 0 <= values["sequence"] < MAX_SEQUENCE:
-        raise SkillRefused("VALUE", "expected a whole number in 'sequence'")
+    check_whole(values, "sequence")
     check_task(values["task"])
     _check_rule(values["rule"])
     members, parts = values["members"], values["parts"]

@@ -5,18 +5,47 @@ The signature is Ed25519 over the schema, a zero byte, and the canonical JSON wi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from teachmesh.errors import SkillRefused
 from teachmesh.packet.canonical import dump_canonical, parse_strict
 from teachmesh.packet.signing import AgentKey, is_signed
 
+MAX_WHOLE = 2**53
+"""Limit of whole numbers in a statement: JSON readers with floats hold smaller ones exactly."""
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _OWN_KEYS = {"author", "schema", "signature"}
+MADE_HERE = object()
+"""Proof that the functions of `packet` have made or checked a statement."""
+
+
+class Statement:
+    """Base of statements with a valid signature, which only their own functions create.
+
+    A subclass is a frozen data class. Its last fields are `data`, the bytes, and the argument
+    `origin`, which must be `MADE_HERE`.
+
+    Attributes:
+        made_by: name of the statement and of the functions that create it, for the error.
+        data: canonical bytes with the signature.
+    """
+
+    made_by: ClassVar[str]
+    data: bytes
+
+    def __post_init__(self, origin: object) -> None:
+        if origin is not MADE_HERE:
+            raise TypeError(f"expected {self.made_by}")
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the bytes, 64 hex digits."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -107,3 +136,13 @@ def check_hex(values: Mapping[str, Any], name: str, pattern: re.Pattern[str] = H
     value = values[name]
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise SkillRefused("VALUE", f"expected lower-case hex digits in {name!r}")
+
+
+def check_whole(values: Mapping[str, Any], name: str) -> None:
+    """Check that a value is a whole number from 0 to `MAX_WHOLE` - 1.
+
+    Raises:
+        SkillRefused: VALUE.
+    """
+    if type(values[name]) is not int or not 0 <= values[name] < MAX_WHOLE:
+        raise SkillRefused("VALUE", f"expected a whole number in {name!r}")

@@ -5,20 +5,19 @@ The specification is in `docs/other_files.md`.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import InitVar, dataclass, field
+from typing import ClassVar
 
-from teachmesh.packet.signed_statement import StatementKind, check_hex
+from teachmesh.packet.signed_statement import MADE_HERE, Statement, StatementKind, check_hex
 from teachmesh.packet.signing import AgentKey
 
 TOMBSTONE_BYTES = 512
 """Maximum size of a tombstone; one of version 1 has 328 bytes."""
 _KIND = StatementKind("tombstone", frozenset({"skill"}), TOMBSTONE_BYTES)
-_MADE_HERE = object()
 
 
 @dataclass(frozen=True)
-class Tombstone:
+class Tombstone(Statement):
     """A statement with a valid signature; created only by `sign_tombstone` and `read_tombstone`.
 
     It has effect only on a skill of the same author, and on a part (`packet.part`) of the same
@@ -35,15 +34,7 @@ class Tombstone:
     skill: str
     data: bytes = field(repr=False)
     origin: InitVar[object]
-
-    def __post_init__(self, origin: object) -> None:
-        if origin is not _MADE_HERE:
-            raise TypeError("expected a tombstone from sign_tombstone or read_tombstone")
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of the bytes, 64 hex digits."""
-        return hashlib.sha256(self.data).hexdigest()
+    made_by: ClassVar[str] = "a tombstone from sign_tombstone or read_tombstone"
 
 
 def sign_tombstone(skill: str, key: AgentKey) -> Tombstone:
@@ -66,4 +57,4 @@ def read_tombstone(data: bytes) -> Tombstone:
         SkillRefused: the bytes violate a rule, see `StatementKind.read`.
     """
     values = _KIND.read(data, lambda values: check_hex(values, "skill"))
-    return Tombstone(values["author"], values["skill"], data, _MADE_HERE)
+    return Tombstone(values["author"], values["skill"], data, MADE_HERE)
