@@ -14,6 +14,7 @@
 - `serving`: answers the requests of peers.
 - `peers`: peers heard from recently.
 - `pulling`: requests for missing skills and tombstones.
+- `peer_exchange`: base of the next two.
 - `part_exchange`: parts of tasks, among those that learn them together.
 - `list_exchange`: lists of quarantined skills, from trusted peers.
 - `in_flight`, `response_times`, `back_off`, `rate_limit`: limits, deadlines, pauses of requests.

@@ -27,6 +27,7 @@ from teachmesh.sharing.messages import (
     encode_announcement,
 )
 from teachmesh.sharing.part_exchange import PartDesk, PartExchange
+from teachmesh.sharing.peer_exchange import Desk, PeerExchange
 from teachmesh.sharing.peers import Peer, PeerTable
 from teachmesh.sharing.publications import Publications
 from teachmesh.sharing.pulling import Puller
@@ -118,24 +119,20 @@ class Gossip:
             on_error=self._reporter("pull"),
             on_unsaved=on_unsaved,
         )
+        self._repeat("parts", PartExchange, desk)
+        self._repeat("lists", ListExchange, lists)
+
+    def _repeat(self, name: str, kind: type[PeerExchange[Desk]], desk: Desk | None) -> None:
+        """Start an exchange with peers, if there is a desk for it."""
         if desk is not None:
-            parts = PartExchange(
+            exchange = kind(
                 desk,
                 self._runtime,
                 self._peers,
                 on_received=self._counters.count_received,
-                on_error=self._reporter("parts"),
+                on_error=self._reporter(name),
             )
-            add("parts", safe("parts", parts.step))
-        if lists is not None:
-            exchange = ListExchange(
-                lists,
-                self._runtime,
-                self._peers,
-                on_received=self._counters.count_received,
-                on_error=self._reporter("lists"),
-            )
-            add("lists", safe("lists", exchange.step))
+            self._runtime.job(name, self._supervisor.supervised(name, exchange.step))
 
     def _reporter(self, name: str) -> Callable[[BaseException], None]:
         return lambda error: self._supervisor.record(name, error)

@@ -7,14 +7,12 @@ This module treats lists as bytes; the desk makes and reads them.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from teachmesh.errors import StorageError
-from teachmesh.sharing.peers import PeerTable
-from teachmesh.sharing.runtime import Runtime
+from teachmesh.sharing.peer_exchange import PeerExchange
 
 _log = logging.getLogger(__name__)
 INTERVAL_S = 10.0
@@ -45,63 +43,36 @@ class ListDesk(Protocol):
         """Return this agent's list; None if there is none, or the asking agent has it."""
 
 
-class ListExchange:
-    """Requests the lists of trusted peers, when they come and then again and again.
+@dataclass(eq=False)
+class ListExchange(PeerExchange[ListDesk]):
+    """Requests the lists of trusted peers, when they come and then again and again."""
 
-    Args:
-        desk: makes and reads requests and answers.
-        runtime: clock and requests.
-        peers: peers heard from recently.
-        on_received: called with the number of bytes of each answer.
-        on_error: called with an unexpected error of an answer's handling.
-    """
+    name = "quarantine lists"
+    step_s = STEP_S
+    _due_s: dict[str, float] = field(default_factory=dict, init=False)
+    _running: set[str] = field(default_factory=set, init=False)
 
-    def __init__(
-        self,
-        desk: ListDesk,
-        runtime: Runtime,
-        peers: PeerTable,
-        *,
-        on_received: Callable[[int], None],
-        on_error: Callable[[BaseException], None],
-    ) -> None:
-        self._desk = desk
-        self._runtime = runtime
-        self._peers = peers
-        self._on_received = on_received
-        self._on_error = on_error
-        self._lock = threading.Lock()
-        self._due_s: dict[str, float] = {}
-        self._running: set[str] = set()
-
-    def step(self) -> float:
-        """Start the requests that are due; return the seconds until the next step."""
-        try:
-            self._ask_peers()
-        except StorageError as error:
-            _log.warning("quarantine lists are exchanged later: %s", error)
-        return STEP_S
-
-    def _ask_peers(self) -> None:
-        now_s, present = self._runtime.now_s(), self._peers.current()
-        with self._lock:
+    def ask_peers(self) -> None:
+        """Start the requests that are due."""
+        now_s, present = self.runtime.now_s(), self.peers.current()
+        with self.lock:
             self._due_s = {peer: due for peer, due in self._due_s.items() if peer in present}
         for agent_id, peer in present.items():
             author = peer.announcement.author
             if self._due_s.get(agent_id, now_s) > now_s:
                 continue
-            if (request := self._desk.request_to(author)) is not None:
+            if (request := self.desk.request_to(author)) is not None:
                 self._ask(agent_id, author, request, now_s)
 
     def _ask(self, agent_id: str, author: str, request: str, now_s: float) -> None:
-        with self._lock:
+        with self.lock:
             if len(self._running) >= MAX_RUNNING or agent_id in self._running:
                 return
             self._running.add(agent_id)
             self._due_s[agent_id] = now_s + INTERVAL_S
         try:
             done = partial(self._handle, agent_id, author)
-            self._runtime.request(agent_id, "quarantine", request, TIMEOUT_S, done)
+            self.runtime.request(agent_id, "quarantine", request, TIMEOUT_S, done)
         except BaseException:
             self._end(agent_id)
             raise
@@ -110,15 +81,15 @@ class ListExchange:
         """Handle the answer to a request; may run in any thread."""
         try:
             if data is not None:
-                self._on_received(len(data))
-                self._desk.take(author, data)
+                self.on_received(len(data))
+                self.desk.take(author, data)
         except StorageError as error:
             _log.warning("the quarantine list of %s is requested again: %s", agent_id, error)
         except Exception as error:  # noqa: BLE001 - reported; one answer must not end sharing
-            self._on_error(error)
+            self.on_error(error)
         finally:
             self._end(agent_id)
 
     def _end(self, agent_id: str) -> None:
-        with self._lock:
+        with self.lock:
             self._running.discard(agent_id)

@@ -8,16 +8,12 @@ that asked (`packet.sealing`). This module treats both as bytes; the desk makes 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from teachmesh.errors import StorageError
-from teachmesh.sharing.peers import PeerTable
-from teachmesh.sharing.runtime import Runtime
+from teachmesh.sharing.peer_exchange import PeerExchange
 
 _log = logging.getLogger(__name__)
 LIST_TIMEOUT_S = 5.0
@@ -74,60 +70,33 @@ class _Talk:
     running: bool = False
 
 
-class PartExchange:
-    """Requests parts from peers, one request per peer at a time.
+@dataclass(eq=False)
+class PartExchange(PeerExchange[PartDesk]):
+    """Requests parts from peers, one request per peer at a time."""
 
-    Args:
-        desk: makes and reads requests and answers.
-        runtime: clock, random numbers and requests.
-        peers: peers heard from recently.
-        on_received: called with the number of bytes of each answer.
-        on_error: called with an unexpected error of an answer's handling.
-    """
+    name = "parts"
+    step_s = PLAN_INTERVAL_S
+    _talks: dict[str, _Talk] = field(default_factory=dict, init=False)
+    _fetching: set[str] = field(default_factory=set, init=False)
 
-    def __init__(
-        self,
-        desk: PartDesk,
-        runtime: Runtime,
-        peers: PeerTable,
-        *,
-        on_received: Callable[[int], None],
-        on_error: Callable[[BaseException], None],
-    ) -> None:
-        self._desk = desk
-        self._runtime = runtime
-        self._peers = peers
-        self._on_received = on_received
-        self._on_error = on_error
-        self._lock = threading.Lock()
-        self._talks: dict[str, _Talk] = {}
-        self._fetching: set[str] = set()
-
-    def step(self) -> float:
-        """Start the requests that are due; return the seconds until the next step."""
-        try:
-            self._desk.settle()
-            self._ask_peers()
-        except StorageError as error:
-            _log.warning("parts are exchanged later: %s", error)
-        return PLAN_INTERVAL_S
-
-    def _ask_peers(self) -> None:
-        now_s = self._runtime.now_s()
-        present = self._peers.current()
-        with self._lock:
+    def ask_peers(self) -> None:
+        """Bring own tasks up to date, and start the requests that are due."""
+        self.desk.settle()
+        now_s = self.runtime.now_s()
+        present = self.peers.current()
+        with self.lock:
             for agent_id in self._talks.keys() - present.keys():
                 del self._talks[agent_id]
             running = sum(talk.running for talk in self._talks.values())
         for agent_id, peer in present.items():
             author = peer.announcement.author
-            if running >= MAX_RUNNING or self._desk.interval_s(author) is None:
+            if running >= MAX_RUNNING or self.desk.interval_s(author) is None:
                 continue
             running += self._ask(agent_id, author, now_s)
 
     def _ask(self, agent_id: str, author: str, now_s: float) -> bool:
         """Start the next request to a peer, if one is due; return whether one was started."""
-        with self._lock:
+        with self.lock:
             talk = self._talks.setdefault(agent_id, _Talk(now_s))
             if talk.running or (not talk.wanted and now_s < talk.next_s):
                 return False
@@ -138,11 +107,11 @@ class PartExchange:
             self._fetching.add(part)
         try:
             if part:
-                key, timeout_s = self._desk.part_request(author, part), PART_TIMEOUT_S
+                key, timeout_s = self.desk.part_request(author, part), PART_TIMEOUT_S
             else:
-                key, timeout_s = self._desk.list_request(author), LIST_TIMEOUT_S
+                key, timeout_s = self.desk.list_request(author), LIST_TIMEOUT_S
             done = partial(self._handle, talk, author, part)
-            self._runtime.request(agent_id, "part", key, timeout_s, done)
+            self.runtime.request(agent_id, "part", key, timeout_s, done)
         except BaseException:
             self._end(talk, part)
             raise
@@ -152,33 +121,33 @@ class PartExchange:
         """Handle the answer to a request; may run in any thread."""
         try:
             _log.debug("%s from %s: %d bytes", part[:12] or "list", author[:12], len(data or b""))
-            self._on_received(len(data or b""))
+            self.on_received(len(data or b""))
             news = False
             if part and data is not None:
-                news = self._desk.take_part(author, part, data)
+                news = self.desk.take_part(author, part, data)
             elif data is not None:
-                wanted = self._desk.take_list(author, data)
+                wanted = self.desk.take_list(author, data)
                 news = bool(wanted)
-                with self._lock:
+                with self.lock:
                     talk.wanted = deque(wanted)
             self._plan(talk, author, news=news, is_list=not part)
         except Exception as error:  # noqa: BLE001 - reported; one answer must not end sharing
             self._plan(talk, author, news=False, is_list=True)
-            self._on_error(error)
+            self.on_error(error)
         finally:
             self._end(talk, part)
 
     def _end(self, talk: _Talk, part: str) -> None:
-        with self._lock:
+        with self.lock:
             self._fetching.discard(part)
             talk.running = False
 
     def _plan(self, talk: _Talk, author: str, *, news: bool, is_list: bool) -> None:
         """Set the time of the next request for the list."""
-        longest_s = self._desk.interval_s(author) or FIRST_PAUSE_S
-        with self._lock:
+        longest_s = self.desk.interval_s(author) or FIRST_PAUSE_S
+        with self.lock:
             if news:
                 talk.pause_s = FIRST_PAUSE_S
             elif is_list:
                 talk.pause_s = min(2 * talk.pause_s, longest_s)
-            talk.next_s = self._runtime.now_s() + min(talk.pause_s, longest_s)
+            talk.next_s = self.runtime.now_s() + min(talk.pause_s, longest_s)
