@@ -14,10 +14,10 @@ import torch
 
 from teachmesh.mapping.discriminant import own_share
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments import resemblance
+from teachmesh.mapping.moments import held_out_of
 from teachmesh.mapping.moments_fit import RANK, fold_count
 from teachmesh.mapping.task_points import TaskPoints
-from teachmesh.mapping.typicality import HeldOut, Scale, folds_of
+from teachmesh.mapping.typicality import HeldOut, folds_of
 from teachmesh.mapping.within_covariance import FAST, leading_axes
 
 
@@ -48,12 +48,9 @@ def held_out_from_rows(points: TaskPoints) -> HeldOut:
     if not counted.any():
         return HeldOut.of(np.zeros(0))
     folds = _Folds.of(labels, points.n_classes)
-    distances = folds.distances(points.latents)
-    scale = Scale.of(distances[counted])
-    nearness = scale.standardise(distances)
     z = torch.from_numpy(points.z)
-    scores = resemblance(folds.evidence(points), nearness, z, points.metric)
-    return HeldOut.of(scores[counted], scale)
+    distances = folds.distances(points.latents)
+    return held_out_of(folds.evidence(points), distances, counted, z, points.metric)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,11 @@ import torch
 from teachmesh.mapping.discriminant import TaskDensity, TaskMoments, own_share
 from teachmesh.mapping.latent_sample import LatentSample
 from teachmesh.mapping.metric import Metric
-from teachmesh.mapping.moments import resemblance
+from teachmesh.mapping.moments import held_out_of
 from teachmesh.mapping.moments_fit import RANK, fold_count
 from teachmesh.mapping.moments_from_sums import latent_means, scatter_in_metric
 from teachmesh.mapping.task_sums import STEPS_PER_UNIT, TaskSums
-from teachmesh.mapping.typicality import HeldOut, Scale, folds_of
+from teachmesh.mapping.typicality import HeldOut, folds_of
 from teachmesh.mapping.within_covariance import FAST, Scatter
 
 
@@ -46,10 +46,8 @@ def held_out_from_sums(sums: TaskSums, sample: LatentSample, metric: Metric) -> 
         density = TaskDensity.of(_moments_without(z, whole, held))
         evidence[held] = density.evidence(torch.tensor(z.points[held])).numpy()
         distances[held] = _nearest(raw.points[held], raw.means_without(held))
-    scale = Scale.of(distances[counted])
-    nearness = scale.standardise(distances)
-    scores = resemblance(torch.from_numpy(evidence), nearness, torch.from_numpy(z.points), metric)
-    return HeldOut.of(scores[counted], scale)
+    points = torch.from_numpy(z.points)
+    return held_out_of(torch.from_numpy(evidence), distances, counted, points, metric)
 
 
 @dataclass(frozen=True, eq=False)

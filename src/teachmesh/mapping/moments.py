@@ -33,7 +33,7 @@ from teachmesh.mapping.fusion import log_softmax
 from teachmesh.mapping.mapper import AnchorSource, TaskMapper, nearest_mean_familiarity
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_scan import ArrayStore, DensityBlocks, StoreOf, saved_arrays
-from teachmesh.mapping.typicality import HeldOut
+from teachmesh.mapping.typicality import HeldOut, Scale
 
 TASK_SHARPNESS = 0.03
 """Factor applied to evidence, because the dimensions of latents are not independent.
@@ -129,6 +129,27 @@ def resemblance(
     """
     against = (evidence - metric.background_gaussian.score(z)) / EVIDENCE_UNIT
     return np.asarray(nearness + against.numpy())
+
+
+def held_out_of(
+    evidence: torch.Tensor,
+    distances: np.ndarray,
+    counted: np.ndarray,
+    z: torch.Tensor,
+    metric: Metric,
+) -> HeldOut:
+    """Return the scores of images that were held out in a cross-validation, with their scale.
+
+    Args:
+        evidence: (N,) evidence under moments without the image, in nats.
+        distances: (N,) squared distances of latents to the nearest class mean without the image.
+        counted: (N,) bool, False for images of classes that have no other image.
+        z: (N, D) float64 points in the metric's space.
+        metric: metric with the background.
+    """
+    scale = Scale.of(distances[counted])
+    scores = resemblance(evidence, scale.standardise(distances), z, metric)
+    return HeldOut.of(scores[counted], scale)
 
 
 class MomentsMapper(TaskMapper[MomentsAnchor]):
