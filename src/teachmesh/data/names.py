@@ -153,9 +153,9 @@ def closest(word: str, words: Iterable[str]) -> str | None:
         >>> closest("flwers", ["flowers", "digits"])
         'flowers'
     """
-    by_key = {comparison_key(known): known for known in sorted(words, reverse=True)}
     import difflib  # slow to import, and only errors need it
 
+    by_key = {comparison_key(known): known for known in sorted(words, reverse=True)}
     near = difflib.get_close_matches(comparison_key(word), sorted(by_key), n=1, cutoff=0.6)
     return by_key[near[0]] if near else None
 

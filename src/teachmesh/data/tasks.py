@@ -234,6 +234,21 @@ def check_failed(failed_count: int, total: int, name: str, example: str) -> None
         )
 
 
+def check_task_failed(task: Task, failed: Sequence[str], total: int) -> None:
+    """Raise an error if more than a fifth of a task's images are unreadable, or were skipped.
+
+    Args:
+        task: the task.
+        failed: sentence about each image that could not be decoded.
+        total: number of images that were to be decoded.
+
+    Raises:
+        DataError: too many images are unreadable; the message names one of them.
+    """
+    example = "".join([*failed, *task.unreadable][:1])
+    check_failed(len(failed) + task.skipped, total + task.skipped, task.name, example)
+
+
 def task_name(path: Path) -> str:
     """Return the task name for a file or folder: its name without the ending, cleaned up."""
     name = path.name or path.resolve().name

@@ -11,7 +11,7 @@ from teachmesh.data.loader import named_failure
 from teachmesh.data.names import shown
 from teachmesh.data.pixel_copies import HashedImages, pixel_remarks
 from teachmesh.data.pixel_digests import digest_labelled
-from teachmesh.data.tasks import check_failed
+from teachmesh.data.tasks import check_task_failed
 from teachmesh.errors import DataError
 from teachmesh.learning.split_latents import rows_of
 from teachmesh.learning.task_rows import TEST, TRAIN, VALIDATION, TaskRows
@@ -93,8 +93,7 @@ def embed_task(backbone: Backbone, task: Task, progress: Progress | None = None)
         for split, part in zip(splits, parts, strict=True)
         for i, reason in part.failed
     )
-    example = "".join([*failed, *task.unreadable][:1])
-    check_failed(len(failed) + task.skipped, total + task.skipped, task.name, example)
+    check_task_failed(task, failed, total)
     train, validation, spare = (
         labelled(split, part, edges) for split, part in zip(splits, parts, strict=True)
     )

@@ -186,7 +186,7 @@ class BankView:
         return frozenset().union(*found)
 
     def screening_state(self) -> tuple[object, ...]:
-        """Return a value that differs after every change of what the screening reads.
+        """Return a value that differs after every change that the screening must see.
 
         It holds stamps of files only, because every answer looks at it.
         """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from teachmesh.data.loader import Progress, named_failure
 from teachmesh.data.read_labelled import read_labelled
-from teachmesh.data.tasks import check_failed
+from teachmesh.data.tasks import check_task_failed
 from teachmesh.learning.embedded_task import check_readable
 from teachmesh.learning.variants import find_variant
 from teachmesh.model.embedding import embed_images, labelled
@@ -81,8 +81,7 @@ def _shots(
     images = task.train.images
     embedded = embed_images(agent.backbone, images, progress=progress)
     failed = tuple(named_failure(str(images[i]), why) for i, why in embedded.failed)
-    example = "".join([*failed, *task.unreadable][:1])
-    check_failed(len(failed) + task.skipped, len(images) + task.skipped, task.name, example)
+    check_task_failed(task, failed, len(images))
     train = labelled(task.train, embedded)
     check_readable(task.classes, train.labels, failed)
     return train, failed
