@@ -54,6 +54,8 @@ def test_copies_cost_nothing_with_defences(
     assert copies.honest_defended == copies.honest_before > 0.8
     assert copies.honest_undefended < 0.8 * copies.honest_before
     assert copies.stopped_by == "quarantined: DUPLICATE (2)"
+    advised = drill.run(next(attack for attack in attacks if attack.advised))
+    assert advised.honest_defended == advised.honest_before
     pills = next(attack for attack in attacks if "pills" in attack.name)
     swallowed = drill.run(Attack("pills", pills.skills))
     assert swallowed.honest_undefended == swallowed.honest_before

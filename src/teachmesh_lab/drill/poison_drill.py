@@ -64,6 +64,10 @@ class AdvisedAgent(Agent):
         """Return the skills that the trusted agent keeps in quarantine."""
         return self.listed
 
+    def screening_state(self) -> tuple[object, ...]:
+        """Return a value that differs after every change, also of the list."""
+        return *super().screening_state(), self.listed
+
 
 class OpenAgent(Agent):
     """An agent without screening: answers use every skill that was admitted."""
