@@ -17,12 +17,16 @@ from teachmesh.cli.main import app
 from teachmesh_lab.cli.cli_reference import command_paths
 
 
-def _callback(path: tuple[str, ...]) -> Callable[..., None]:
-    """Return the function of a command."""
+def _command(path: tuple[str, ...]) -> Any:
     found: Any = typer.main.get_command(app)
     for name in path:
         found = found.get_command(typer.Context(found), name)
-    function: Callable[..., None] = inspect.unwrap(found.callback)
+    return found
+
+
+def _callback(path: tuple[str, ...]) -> Callable[..., None]:
+    """Return the function of a command."""
+    function: Callable[..., None] = inspect.unwrap(_command(path).callback)
     return function
 
 
@@ -42,6 +46,14 @@ def test_every_help_shows_two_examples_of_that_command(path: tuple[str, ...]) ->
     assert result.exit_code == 0
     examples = re.findall(rf"teachmesh {' '.join(path)}\b", result.output)
     assert len(examples) >= 2
+
+
+@pytest.mark.parametrize("path", IDS, ids=" ".join)
+def test_a_command_that_is_parsed_alone_has_both_names_of_help(path: tuple[str, ...]) -> None:
+    """`service print` checks the options of `up` without the group above it."""
+    command = _command(path)
+    context = command.make_context(path[-1], [], resilient_parsing=True)
+    assert set(command.get_help_option_names(context)) == {"-h", "--help"}
 
 
 @pytest.mark.parametrize(("path", "function"), COMMANDS, ids=map(" ".join, IDS))

@@ -34,8 +34,7 @@ def options(name: str) -> dict[str, Any]:
 
 def parsed(name: str, line: Sequence[str]) -> dict[str, Any]:
     """The values that typer reads from a line."""
-    # A command keeps the names of its help option from its first use in a process.
-    return full(name).make_context(name, list(line), help_option_names=["-h", "--help"]).params
+    return full(name).make_context(name, list(line)).params
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -15,6 +15,8 @@ from teachmesh.cli.verbosity_options import with_verbosity
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+"""Settings of groups and of commands; without them, a command parsed alone would have no -h."""
 
 
 def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
@@ -30,7 +32,7 @@ def application(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typ
         rich_markup_mode=None,  # avoid importing rich, which is slow
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=_SETTINGS,
     )
 
 
@@ -50,7 +52,7 @@ def command(
         shown = "\n".join(f"  {line}" for line in examples)
         help_text = f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest}".strip()
         guarded = with_verbosity(_with_clear_errors(function))
-        app.command(name, help=help_text)(guarded)
+        app.command(name, help=help_text, context_settings=_SETTINGS)(guarded)
         return guarded
 
     return register
