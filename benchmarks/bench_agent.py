@@ -16,12 +16,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.bench_engines import cpu_seconds
 from teachmesh.agent import Agent
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.procedural_images import procedural_images
-from teachmesh.mapping.moments import one_thread
 from teachmesh.model.backbone import Backbone
 
 CLASSES = 4
@@ -53,13 +51,11 @@ def run(clock: Clock = time.perf_counter) -> dict[str, float]:
         photos = folder / "photos"
         write_photos(photos)
         large = [_large_photos(agent, photos, number, clock) for number in range(PHOTO_ROUNDS)]
-        one = _one_image(agent, next((folder / "asked").rglob("*.jpg")))
     learn, predict = zip(*rounds, strict=True)
     return {
         "learn / bare pass": statistics.median(learn),
         "predict / bare pass": statistics.median(predict),
         "learn from 12 MP / whole decoder on all cores": statistics.median(large),
-        "one image / pass of one lane, processor time": one,
     }
 
 
@@ -76,18 +72,6 @@ def _one_round(agent: Agent, folder: Path, number: int, clock: Clock) -> tuple[f
     agent.sync()  # New skills are consolidated once, not at every prediction.
     asked = decoded(backbone, folder / "asked")
     return learn, ratio(backbone, asked, lambda: agent.predict_many(folder / "asked"), clock)
-
-
-def _one_image(agent: Agent, path: Path) -> float:
-    """Return the processor time of one answer, divided by that of a bare pass with one thread."""
-    pixels = decoded(agent.backbone, path)
-    agent.predict_one(path)
-    found = []
-    with one_thread():
-        for _ in range(5 * ROUNDS):
-            bare_s = cpu_seconds(lambda: agent.backbone.embed(pixels))
-            found.append(cpu_seconds(lambda: agent.predict_one(path)) / bare_s)
-    return statistics.median(found)
 
 
 def _large_photos(agent: Agent, folder: Path, number: int, clock: Clock) -> float:
