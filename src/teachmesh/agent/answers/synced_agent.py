@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from teachmesh.agent.agent_threads import SkillsChanged
 from teachmesh.agent.answers.answer_writer import AnswerWriter
 from teachmesh.agent.answers.screened_student import Screening
@@ -23,7 +21,6 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.build_backbone import choose_device
-from teachmesh.model.number_type import choose_dtype
 from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.source_skills import SourceSkill
 
@@ -94,7 +91,7 @@ class SyncedAgent(BankView):
     @property
     def in_float32(self) -> bool:
         """Whether latents are computed in float32, which exact sums of a task need."""
-        return choose_dtype(self._arithmetic[1], self.backbone.device) == torch.float32
+        return self.backbone.arithmetic.dtype == "fp32"
 
     @cached_property
     def _student(self) -> Student:
