@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +24,9 @@ from teachmesh.model.backbone import Backbone, Latents
 from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.compute_engine import with_engine
 from teachmesh.model.number_type import choose_dtype, has_bf16
+from tests.cli.test_commands import run, run_json
+from tests.cli.test_help import COMMANDS as ALL_COMMANDS
+from tests.conftest import write_task
 
 CPU = torch.device("cpu")
 needs_openvino = pytest.mark.skipif(
@@ -166,3 +171,114 @@ def test_a_gpu_gives_the_latents_of_the_cpu(backbone: Backbone) -> None:
     assert error(gpu.embed(batch.pin_memory()), wanted) < 1e-4
     if has_bf16(gpu.device):
         assert error(with_engine(gpu, "torch", "bf16").embed(batch), wanted) < 2e-2
+
+
+COMMANDS = {
+    "learn": ("learn", "TASK"),
+    "predict": ("predict", "IMAGE"),
+    "match": ("match", "OTHER", "--encoder", "names"),
+    "correct": ("correct", "IMAGE", "--task", "warm", "--class", "red"),
+    "up": ("up", "--learn", "TASK", "--no-web"),
+    "evaluate": ("evaluate", "FOLDER", "--only", "warm,cold"),
+    "demo": ("demo", "--tasks", "FOLDER", "--agents", "2"),
+    "drill poison": ("drill", "poison", "--tasks", "FOLDER"),
+}
+"""All commands whose backbone passes are a free choice, and arguments with which they run."""
+
+
+@pytest.fixture
+def words(warm: Path, cold: Path, tmp_path: Path, warm_is_known: None) -> dict[str, str]:
+    """Return the words of `COMMANDS` that stand for paths; the default home knows warm."""
+    other = write_task(tmp_path / "others", "warm", per_class=6, seed=7)
+    other = other.rename(other.with_name("few"))
+    image = str(sorted((other / "red").iterdir())[0])
+    return {"TASK": str(cold), "IMAGE": image, "OTHER": str(other), "FOLDER": str(warm.parent)}
+
+
+def line(command: str, words: dict[str, str]) -> list[str]:
+    """Return the words of a command line of `COMMANDS`."""
+    return [words.get(word, word) for word in COMMANDS[command]]
+
+
+def test_commands_that_embed_images_have_both_options() -> None:
+    """No other command has one; `bench run` has another --engine, and no --dtype."""
+    taken = {" ".join(path): {*inspect.signature(one).parameters} for path, one in ALL_COMMANDS}
+    assert {name for name, options in taken.items() if "dtype" in options} == {*COMMANDS}
+    assert {name for name, options in taken.items() if "engine" in options} - {*COMMANDS} == {
+        "bench run"
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--engine", "onnx"), "expected an engine out of torch, openvino, got 'onnx'"),
+        (("--dtype", "fp16"), "expected a number type out of fp32, bf16, auto, got 'fp16'"),
+        (("--dtype", "bf16"), "expected a device with bf16 instructions"),
+    ],
+)
+def test_no_command_ignores_an_option(
+    command: str, option: tuple[str, str], reason: str, words: dict[str, str], processor: Path
+) -> None:
+    """Unknown words are refused, and bf16 on a processor without it, each in one sentence."""
+    processor.write_text("flags : avx2")
+    said = run(*line(command, words), *option, code=3).stderr
+    assert [reason in text for text in said.splitlines() if text.startswith("error: ")] == [True]
+
+
+@needs_openvino
+@pytest.mark.parametrize("command", ["learn", "predict", "match", "correct"])
+def test_another_engine_gives_equal_answers(
+    command: str, words: dict[str, str], tmp_path: Path
+) -> None:
+    """Numbers differ in the last digits only; the document names the engine."""
+    own = shutil.copytree(tmp_path / "default-home", tmp_path / "other-home")
+    wanted = run_json(*line(command, words))
+    found = run_json(*line(command, words), "--engine", "openvino", "--home", str(own))
+    assert {key: found.pop(key) for key in ("engine", "dtype")} == {
+        "engine": "openvino",
+        "dtype": "fp32",
+    }
+    varying = {"wall_s", "size_bytes", "skill"}
+    wanted, found = ({k: v for k, v in d.items() if k not in varying} for d in (wanted, found))
+    assert plain(found) == plain(wanted)
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value with numbers rounded to three digits, and without skill ids."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if key != "skill"}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def test_exact_sums_and_text_refuse_a_number_type(words: dict[str, str], processor: Path) -> None:
+    """A correction needs float32, and names alone need no latents."""
+    processor.write_text("flags : avx512_bf16")
+    for command, reason in (
+        (line("correct", words), "expected --dtype fp32 to add images to a task"),
+        (["learn", words["OTHER"], "--add-to", "warm"], "expected --dtype fp32 to add images"),
+        ([*line("match", words), "--by", "text"], "expected no --dtype with --by text"),
+    ):
+        (said,) = run(*command, "--dtype", "bf16", code=2).stderr.splitlines()
+        assert said.startswith(f"error: {reason}")
+
+
+def test_evaluate_keeps_the_latents_of_each_number_type(
+    words: dict[str, str], processor: Path
+) -> None:
+    """A run never reads latents of another number type; the cards and the document name it."""
+    processor.write_text("flags : avx512_bf16")
+    command = line("evaluate", words)
+    first, mixed = run_json(*command), run_json(*command, "--dtype", "auto")
+    assert first["images_embedded"] == mixed["images_embedded"] == 72
+    assert (mixed["engine"], mixed["dtype"]) == ("torch", "bf16")
+    assert mixed["fingerprint"] == first["fingerprint"]
+    assert abs(mixed["mean"]["final"] - first["mean"]["final"]) <= 0.1
+    assert "engine torch, dtype bf16, no task oracle" in run(*command, "--dtype", "bf16").stdout
+    again = [run_json(*command, *way) for way in ((), ("--dtype", "bf16"))]
+    assert [document["images_embedded"] for document in again] == [0, 0]
+    assert [document["mean"] for document in again] == [first["mean"], mixed["mean"]]
+    assert not {"engine", "dtype"} & set(again[0])

@@ -7,9 +7,11 @@ all agents still hold the same bytes, but an answer may differ where two classes
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 
-from teachmesh.errors import DeviceError
+from teachmesh.errors import DeviceError, MissingExtraError
 from teachmesh.model.backbone import Backbone
 from teachmesh.model.number_type import USUAL, Arithmetic, choose_dtype
 from teachmesh.model.openvino_pass import OpenVinoPass
@@ -50,6 +52,7 @@ def choose_arithmetic(engine: str, dtype: str, device: torch.device) -> Arithmet
 
     Raises:
         DeviceError: an option is unknown, or the device does not have it.
+        MissingExtraError: OpenVINO is not installed.
 
     Examples:
         >>> choose_arithmetic("torch", "fp32", torch.device("cpu"))
@@ -58,6 +61,9 @@ def choose_arithmetic(engine: str, dtype: str, device: torch.device) -> Arithmet
     if engine not in ENGINES:
         raise DeviceError(f"expected an engine out of {', '.join(ENGINES)}, got {engine!r}")
     chosen = choose_dtype(dtype, device)
-    if engine == "openvino" and device.type != "cpu":
-        raise DeviceError(f"expected --device cpu with --engine openvino, got '{device}'")
+    if engine == "openvino":
+        if device.type != "cpu":
+            raise DeviceError(f"expected --device cpu with --engine openvino, got '{device}'")
+        if find_spec("openvino") is None:
+            raise MissingExtraError("openvino", "openvino")
     return Arithmetic(engine, "fp32" if chosen == torch.float32 else "bf16")
