@@ -8,13 +8,15 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from teachmesh.agent import Agent
+from teachmesh.agent.answers.prediction import Answers
+from teachmesh.agent.answers.student import FirstPasses
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.procedural_images import procedural_images
@@ -23,7 +25,7 @@ from teachmesh.model import embedding, number_type
 from teachmesh.model.backbone import Backbone, Latents
 from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.compute_engine import with_engine
-from teachmesh.model.number_type import choose_dtype, has_bf16
+from teachmesh.model.number_type import Arithmetic, choose_dtype, has_bf16
 from tests.cli.test_commands import run, run_json
 from tests.cli.test_help import COMMANDS as ALL_COMMANDS
 from tests.conftest import write_task
@@ -105,6 +107,38 @@ def test_bf16_differs_by_less_than_a_percent(backbone: Backbone, processor: Path
     assert 1e-5 < error(mixed.embed(batch), before) < 2e-2
     assert mixed.fingerprint == backbone.fingerprint
     assert error(backbone.embed(batch), before) == 0
+
+
+def test_each_engine_and_number_type_has_a_name_of_its_own(
+    backbone: Backbone, processor: Path
+) -> None:
+    """Caches use it; the usual one is the fingerprint, and `auto` is the name of its choice."""
+    processor.write_text("flags : avx512_bf16")
+    mixed = with_engine(backbone, "torch", "auto")
+    others = [
+        backbone.with_pass(backbone.taps, Arithmetic("openvino", t)) for t in ("fp32", "bf16")
+    ]
+    names = [one.latents_id for one in (backbone, mixed, *others)]
+    assert names[0] == backbone.fingerprint
+    assert len(set(names)) == 4
+    assert {one.fingerprint for one in others} == {backbone.fingerprint}
+    processor.write_text("flags : avx2")
+    assert with_engine(backbone, "torch", "auto").latents_id == backbone.fingerprint
+
+
+def test_answers_name_the_engine_that_computed_them(backbone: Backbone, processor: Path) -> None:
+    """With biases, all passes are torch and float32."""
+    processor.write_text("flags : avx512_bf16")
+    mixed, biases = with_engine(backbone, "torch", "bf16"), cast("Any", object())
+    ways = FirstPasses(mixed, ()).arithmetic.to_json()
+    assert ways == {"engine": "torch", "dtype": "bf16"}
+    assert FirstPasses(mixed, (), biases).arithmetic.to_json() == {}
+    answers = Answers((), (), "moments", "embedded", arithmetic=ways)
+    assert answers.to_json()["dtype"] == "bf16"
+    assert Answers.from_json(answers.to_json()) == answers
+    usual = Answers((), (), "moments", "embedded")
+    assert "dtype" not in usual.to_json()
+    assert Answers.from_json(usual.to_json()) == usual
 
 
 def test_images_are_added_to_a_task_in_float32_only(tmp_path: Path, processor: Path) -> None:
