@@ -1,8 +1,8 @@
 """Disk cache for latents of whole splits, so that experiments embed each image only once.
 
-The name of an entry is a hash of everything that the entry depends on: name of the backbone's
-latents, version of the conversion to pixels, image digests. So an entry is never out of date, and
-each engine and number type has its own. The cache may be deleted at any time: a missing, damaged or
+The name of an entry is a hash of everything that the entry depends on: `Backbone.latents_id`,
+version of the conversion to pixels, image digests. So an entry is never out of date, and each
+engine and number type has its own. The cache may be deleted at any time: a missing, damaged or
 incomplete entry is a miss.
 """
 
