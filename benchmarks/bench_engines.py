@@ -1,9 +1,11 @@
 """Agreement and speed of the engines and number types, on a few images of real tasks.
 
 python -m benchmarks.bench_engines TASK ... --images 40 --json
+python -m benchmarks.bench_engines TASK ... --home HOME --backbone lite0
 
 Each combination of a learning and a predicting engine answers the same test images. Without bf16
-on this processor, --emulate computes it slowly, to measure its accuracy only.
+on this processor, --emulate computes it slowly, to measure its accuracy only. Option --backbone
+names a backbone of --home, which is not changed.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -26,6 +29,7 @@ import numpy as np
 import torch
 
 from teachmesh.agent import Agent
+from teachmesh.bank.home import open_to_read, resolve_home
 from teachmesh.data.image_inputs import ImageInput
 from teachmesh.data.loader import read_batch
 from teachmesh.data.tasks import Split, Task, read_task
@@ -58,27 +62,42 @@ class SmallTask:
         return cls(task.name, *parts)
 
 
-def run(tasks: Sequence[SmallTask], engines: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def run(
+    tasks: Sequence[SmallTask],
+    engines: Sequence[tuple[str, str]],
+    backbone: str | None = None,
+    home: Path | None = None,
+) -> dict[str, Any]:
     """Return agreement and speed, see the docstring of this module."""
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
-        agents = {
-            one: Agent(Path(name) / "-".join(one), engine=one[0], dtype=one[1]) for one in engines
-        }
+
+        def agent_of(learned: tuple[str, str], asked: tuple[str, str]) -> Agent:
+            own = Path(name) / "-".join(learned)
+            return Agent(own, backbone=backbone, device="cpu", engine=asked[0], dtype=asked[1])
+
+        for one in engines:
+            _give_backbone(Path(name) / "-".join(one), backbone, home)
+        agents = {one: agent_of(one, one) for one in engines}
         for task, agent in product(tasks, agents.values()):
             agent.learn(task.train, name=task.name, split=(0, 0))
-        readers = {
-            (learned, asked): Agent(agents[learned].home.path, engine=asked[0], dtype=asked[1])
-            for learned, asked in product(engines, engines)
-        }
+        readers = {pair: agent_of(*pair) for pair in product(engines, engines)}
         answers = {pair: _answers(agent, tasks) for pair, agent in readers.items()}
         backbones = {one: agent.backbone for one, agent in agents.items()}
         images = _pixels(tasks, backbones[_REFERENCE])
         return {
             "schema": "teachmesh.engines/1",
+            "backbone": backbones[_REFERENCE].name,
             "images": len(answers[_REFERENCE, _REFERENCE]),
             "answers": [_agreement(pair, answers, tasks) for pair in answers],
             "engines": [_compared(one, backbones, images) for one in engines],
         }
+
+
+def _give_backbone(own: Path, backbone: str | None, home: Path | None) -> None:
+    """Copy a backbone from a home into the home of an agent; the embedded one needs no file."""
+    source = open_to_read(home).backbones / (backbone or "")
+    if backbone and source.is_dir():
+        shutil.copytree(source, resolve_home(own).backbones / backbone)
 
 
 def _answers(agent: Agent, tasks: Sequence[SmallTask]) -> list[tuple[str, str]]:
@@ -164,6 +183,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", type=Path, help="folders or archives of tasks")
     parser.add_argument("--images", type=int, default=40, help="images per task and split")
     parser.add_argument("--emulate", action="store_true", help="compute bf16 without instructions")
+    parser.add_argument("--backbone", help="backbone of --home; default: the embedded one")
+    parser.add_argument("--home", type=Path, help="home with the backbone; default: the user's")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     if options.emulate:
@@ -174,8 +195,10 @@ def main() -> None:
     engines += [("openvino", "fp32")] if find_spec("openvino") else []
     if number_type.has_bf16(torch.device("cpu")):
         engines += [("torch", "bf16")]
+        # OpenVINO computes in float32 where the processor has no bf16.
+        engines += [("openvino", "bf16")] if find_spec("openvino") and not options.emulate else []
     tasks = [SmallTask.of(read_task(path), options.images, 192) for path in options.tasks]
-    document = run(tasks, engines)
+    document = run(tasks, engines, options.backbone, options.home)
     if options.json:
         print(json.dumps(document))
         return

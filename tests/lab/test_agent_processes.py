@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from teachmesh.errors import DataError, NetworkError, TeachmeshError
+from teachmesh.model.number_type import Arithmetic
+from teachmesh_lab.demo import agent_processes
 from teachmesh_lab.demo import answer_process as answering
 from teachmesh_lab.demo.agent_processes import AgentProcess, start_tethered
 from teachmesh_lab.demo.run_demo import DemoOptions, run_demo
@@ -83,6 +85,29 @@ def test_a_missing_answer_is_an_error_and_leaves_no_process(
     with pytest.raises(NetworkError, match=r"answers of alice within 0 s"):
         answering.answer_homes([tmp_path / "alice", tmp_path / "bob"], tmp_path, deadline_s=0.2)
     assert all(process.poll() is not None for process in started)
+
+
+def test_all_processes_of_a_demo_use_the_chosen_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that learn, and those that answer."""
+    seen: list[list[str]] = []
+
+    def refuse(_module: str, arguments: list[str], **_files: object) -> None:
+        seen.append(arguments)
+        raise OSError("not started")
+
+    monkeypatch.setattr(agent_processes, "start_tethered", refuse)
+    monkeypatch.setattr(answering, "start_tethered", refuse)
+    chosen = Arithmetic("openvino", "bf16")
+    with pytest.raises(OSError, match="not started"):
+        AgentProcess("alice", tmp_path / "alice", arithmetic=chosen)
+    with pytest.raises(OSError, match="not started"):
+        answering.answer_homes([tmp_path / "alice"], tmp_path, arithmetic=chosen)
+    assert len(seen) == 2
+    for arguments in seen:
+        first = arguments.index("--engine")
+        assert arguments[first : first + 4] == ["--engine", "openvino", "--dtype", "bf16"]
 
 
 def test_a_folder_with_files_is_not_used_for_homes(tmp_path: Path) -> None:

@@ -117,6 +117,16 @@ def test_the_page_shows_the_class_level_and_where_it_comes_from(tmp_path: Path) 
     assert "<script>alert" not in page
 
 
+def test_the_page_names_an_unusual_engine(tmp_path: Path) -> None:
+    """Torch with float32 is not named."""
+    ways = {"engine": "openvino", "dtype": "bf16"}
+    for name, document in (("evaluate", evaluation(0.6)), ("demo", demo_result())):
+        usual = write_report(document, tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        other = write_report(document | ways, tmp_path / "other.html").read_text(encoding="utf-8")
+        assert "engine openvino with bf16, " in other
+        assert "engine" not in usual
+
+
 def test_the_page_says_what_is_not_equal(tmp_path: Path) -> None:
     """A failed promise is marked on the page."""
     page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from teachmesh.agent import Agent
+from teachmesh.agent.answers.prediction import Answers
+from teachmesh.agent.answers.student import FirstPasses
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import iterate_batches
 from teachmesh.data.procedural_images import procedural_images
@@ -21,7 +25,10 @@ from teachmesh.model import embedding, number_type
 from teachmesh.model.backbone import Backbone, Latents
 from teachmesh.model.build_backbone import embedded_backbone
 from teachmesh.model.compute_engine import with_engine
-from teachmesh.model.number_type import choose_dtype, has_bf16
+from teachmesh.model.number_type import Arithmetic, choose_dtype, has_bf16
+from tests.cli.test_commands import run, run_json
+from tests.cli.test_help import COMMANDS as ALL_COMMANDS
+from tests.conftest import write_task
 
 CPU = torch.device("cpu")
 needs_openvino = pytest.mark.skipif(
@@ -102,6 +109,38 @@ def test_bf16_differs_by_less_than_a_percent(backbone: Backbone, processor: Path
     assert error(backbone.embed(batch), before) == 0
 
 
+def test_each_engine_and_number_type_has_a_name_of_its_own(
+    backbone: Backbone, processor: Path
+) -> None:
+    """Caches use it; the usual one is the fingerprint, and `auto` is the name of its choice."""
+    processor.write_text("flags : avx512_bf16")
+    mixed = with_engine(backbone, "torch", "auto")
+    others = [
+        backbone.with_pass(backbone.taps, Arithmetic("openvino", t)) for t in ("fp32", "bf16")
+    ]
+    names = [one.latents_id for one in (backbone, mixed, *others)]
+    assert names[0] == backbone.fingerprint
+    assert len(set(names)) == 4
+    assert {one.fingerprint for one in others} == {backbone.fingerprint}
+    processor.write_text("flags : avx2")
+    assert with_engine(backbone, "torch", "auto").latents_id == backbone.fingerprint
+
+
+def test_answers_name_the_engine_that_computed_them(backbone: Backbone, processor: Path) -> None:
+    """With biases, all passes are torch and float32."""
+    processor.write_text("flags : avx512_bf16")
+    mixed, biases = with_engine(backbone, "torch", "bf16"), cast("Any", object())
+    ways = FirstPasses(mixed, ()).arithmetic.to_json()
+    assert ways == {"engine": "torch", "dtype": "bf16"}
+    assert FirstPasses(mixed, (), biases).arithmetic.to_json() == {}
+    answers = Answers((), (), "moments", "embedded", arithmetic=ways)
+    assert answers.to_json()["dtype"] == "bf16"
+    assert Answers.from_json(answers.to_json()) == answers
+    usual = Answers((), (), "moments", "embedded")
+    assert "dtype" not in usual.to_json()
+    assert Answers.from_json(usual.to_json()) == usual
+
+
 def test_images_are_added_to_a_task_in_float32_only(tmp_path: Path, processor: Path) -> None:
     """Exact sums of two number types would not fit, and bf16 keeps none."""
     processor.write_text("flags : avx512_bf16")
@@ -166,3 +205,114 @@ def test_a_gpu_gives_the_latents_of_the_cpu(backbone: Backbone) -> None:
     assert error(gpu.embed(batch.pin_memory()), wanted) < 1e-4
     if has_bf16(gpu.device):
         assert error(with_engine(gpu, "torch", "bf16").embed(batch), wanted) < 2e-2
+
+
+COMMANDS = {
+    "learn": ("learn", "TASK"),
+    "predict": ("predict", "IMAGE"),
+    "match": ("match", "OTHER", "--encoder", "names"),
+    "correct": ("correct", "IMAGE", "--task", "warm", "--class", "red"),
+    "up": ("up", "--learn", "TASK", "--no-web"),
+    "evaluate": ("evaluate", "FOLDER", "--only", "warm,cold"),
+    "demo": ("demo", "--tasks", "FOLDER", "--agents", "2"),
+    "drill poison": ("drill", "poison", "--tasks", "FOLDER"),
+}
+"""All commands whose backbone passes are a free choice, and arguments with which they run."""
+
+
+@pytest.fixture
+def words(warm: Path, cold: Path, tmp_path: Path, warm_is_known: None) -> dict[str, str]:
+    """Return the words of `COMMANDS` that stand for paths; the default home knows warm."""
+    other = write_task(tmp_path / "others", "warm", per_class=6, seed=7)
+    other = other.rename(other.with_name("few"))
+    image = str(sorted((other / "red").iterdir())[0])
+    return {"TASK": str(cold), "IMAGE": image, "OTHER": str(other), "FOLDER": str(warm.parent)}
+
+
+def line(command: str, words: dict[str, str]) -> list[str]:
+    """Return the words of a command line of `COMMANDS`."""
+    return [words.get(word, word) for word in COMMANDS[command]]
+
+
+def test_commands_that_embed_images_have_both_options() -> None:
+    """No other command has one; `bench run` has another --engine, and no --dtype."""
+    taken = {" ".join(path): {*inspect.signature(one).parameters} for path, one in ALL_COMMANDS}
+    assert {name for name, options in taken.items() if "dtype" in options} == {*COMMANDS}
+    assert {name for name, options in taken.items() if "engine" in options} - {*COMMANDS} == {
+        "bench run"
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--engine", "onnx"), "expected an engine out of torch, openvino, got 'onnx'"),
+        (("--dtype", "fp16"), "expected a number type out of fp32, bf16, auto, got 'fp16'"),
+        (("--dtype", "bf16"), "expected a device with bf16 instructions"),
+    ],
+)
+def test_no_command_ignores_an_option(
+    command: str, option: tuple[str, str], reason: str, words: dict[str, str], processor: Path
+) -> None:
+    """Unknown words are refused, and bf16 on a processor without it, each in one sentence."""
+    processor.write_text("flags : avx2")
+    said = run(*line(command, words), *option, code=3).stderr
+    assert [reason in text for text in said.splitlines() if text.startswith("error: ")] == [True]
+
+
+@needs_openvino
+@pytest.mark.parametrize("command", ["learn", "predict", "match", "correct"])
+def test_another_engine_gives_equal_answers(
+    command: str, words: dict[str, str], tmp_path: Path
+) -> None:
+    """Numbers differ in the last digits only; the document names the engine."""
+    own = shutil.copytree(tmp_path / "default-home", tmp_path / "other-home")
+    wanted = run_json(*line(command, words))
+    found = run_json(*line(command, words), "--engine", "openvino", "--home", str(own))
+    assert {key: found.pop(key) for key in ("engine", "dtype")} == {
+        "engine": "openvino",
+        "dtype": "fp32",
+    }
+    varying = {"wall_s", "size_bytes", "skill"}
+    wanted, found = ({k: v for k, v in d.items() if k not in varying} for d in (wanted, found))
+    assert plain(found) == plain(wanted)
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value with numbers rounded to three digits, and without skill ids."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if key != "skill"}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def test_exact_sums_and_text_refuse_a_number_type(words: dict[str, str], processor: Path) -> None:
+    """A correction needs float32, and names alone need no latents."""
+    processor.write_text("flags : avx512_bf16")
+    for command, reason in (
+        (line("correct", words), "expected --dtype fp32 to add images to a task"),
+        (["learn", words["OTHER"], "--add-to", "warm"], "expected --dtype fp32 to add images"),
+        ([*line("match", words), "--by", "text"], "expected no --dtype with --by text"),
+    ):
+        (said,) = run(*command, "--dtype", "bf16", code=2).stderr.splitlines()
+        assert said.startswith(f"error: {reason}")
+
+
+def test_evaluate_keeps_the_latents_of_each_number_type(
+    words: dict[str, str], processor: Path
+) -> None:
+    """A run never reads latents of another number type; the cards and the document name it."""
+    processor.write_text("flags : avx512_bf16")
+    command = line("evaluate", words)
+    first, mixed = run_json(*command), run_json(*command, "--dtype", "auto")
+    assert first["images_embedded"] == mixed["images_embedded"] == 72
+    assert (mixed["engine"], mixed["dtype"]) == ("torch", "bf16")
+    assert mixed["fingerprint"] == first["fingerprint"]
+    assert abs(mixed["mean"]["final"] - first["mean"]["final"]) <= 0.1
+    assert "engine torch, dtype bf16, no task oracle" in run(*command, "--dtype", "bf16").stdout
+    again = [run_json(*command, *way) for way in ((), ("--dtype", "bf16"))]
+    assert [document["images_embedded"] for document in again] == [0, 0]
+    assert [document["mean"] for document in again] == [first["mean"], mixed["mean"]]
+    assert not {"engine", "dtype"} & set(again[0])

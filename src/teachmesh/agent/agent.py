@@ -68,6 +68,8 @@ class Agent(LearningAgent):
 
     Raises:
         UsageError: the mapper is unknown.
+        DeviceError: the engine or the number type is unknown, or the device does not have it.
+        MissingExtraError: the engine is not installed.
         BackboneError: the backbone is unknown (raised on its first use).
         StorageError: the home cannot be used.
 

@@ -9,7 +9,14 @@ import typer
 
 from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, plain, say
-from teachmesh.cli.shared_options import BackboneOption, DeviceOption, HomeOption, JsonOption
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DeviceOption,
+    DtypeOption,
+    EngineOption,
+    HomeOption,
+    JsonOption,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,20 +37,23 @@ def correct(
     ],
     backbone: BackboneOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Learn a photo as a class of a task that this agent learned, or has a part of.
 
     If the photo was learned as another class before, it leaves that class first. It is recognised
-    by its pixels, under any name. The new skill replaces the one before.
+    by its pixels, under any name. The new skill replaces the one before. Its exact sums need
+    float32, so --dtype bf16 is refused.
     """
     from teachmesh.agent import Agent
 
-    agent = Agent(home, backbone=backbone, device=device)
+    agent = Agent(home, backbone=backbone, device=device, engine=engine, dtype=dtype)
     found = agent.correct(image, task=task, class_name=class_name)
     if json_output:
-        emit(found.to_json())
+        emit({**found.to_json(), **agent.backbone.arithmetic.to_json()})
         return
     before = f", no longer as {', '.join(map(plain, found.left))}" if found.left else ""
     again = " again; it was known" if found.known else ""

@@ -202,7 +202,7 @@ def learn(
             on_understood=None if json_output else note,
         )
     if json_output:
-        emit(result.to_json())
+        emit({**result.to_json(), **agent.backbone.arithmetic.to_json()})
     else:
         _show(result)
     if result.skipped:

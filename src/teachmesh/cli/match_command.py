@@ -21,11 +21,14 @@ from teachmesh.cli.output import (
 from teachmesh.cli.shared_options import (
     BackboneOption,
     DeviceOption,
+    DtypeOption,
     EncoderOption,
+    EngineOption,
     HomeOption,
     JsonOption,
     MethodOption,
     SeedOption,
+    refuse_options,
 )
 from teachmesh.errors import EXIT_SKIPPED
 
@@ -45,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def match(
+    context: typer.Context,
     path: Annotated[
         Path, typer.Argument(help="Folder, archive or CSV of a task.", show_default=False)
     ],
@@ -59,6 +63,8 @@ def match(
     backbone: BackboneOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -70,7 +76,9 @@ def match(
     """
     from teachmesh.agent import Agent
 
-    agent = Agent(home, backbone=backbone, device=device, reading=True)
+    if by == "text":
+        refuse_options(context, ("engine", "dtype"), "with --by text")
+    agent = Agent(home, backbone=backbone, device=device, engine=engine, dtype=dtype, reading=True)
     for reason in agent.catalogue().unmatchable_reasons():
         note(f"not used: {plain(reason)}")
     with progress_bar("matching") as progress:
@@ -80,7 +88,9 @@ def match(
     for failure in report.skipped_reasons:
         note(f"skipped: {plain(failure)}")
     if json_output:
-        emit(report.to_json())
+        # Without images, no latents were computed.
+        ways = {} if report.preview is None else agent.backbone.arithmetic.to_json()
+        emit({**report.to_json(), **ways})
     else:
         _show(report)
     if report.skipped:

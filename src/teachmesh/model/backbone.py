@@ -16,6 +16,7 @@ from torch import nn
 
 from teachmesh.model.forward_pass import ForwardPass, Preprocessing
 from teachmesh.model.macs import macs_per_image
+from teachmesh.model.number_type import USUAL, Arithmetic
 from teachmesh.model.reference import Reference, project
 
 __all__ = ["Backbone", "Identity", "Latents", "Preprocessing", "hash_weights"]
@@ -83,6 +84,9 @@ class Backbone:
         weights_sha256: `hash_weights` of the network's state before folding.
         device: device of the network; the CPU by default.
 
+    Attributes:
+        arithmetic: engine and number type of `taps` and `embed`.
+
     Raises:
         BackboneError: the reference does not fit the network.
     """
@@ -102,6 +106,7 @@ class Backbone:
         self.name = name
         self.preprocessing = preprocessing
         self.reference = reference
+        self.arithmetic = USUAL
         self.identity = Identity(
             architecture, weights_sha256, preprocessing, tuple(tap_names), reference.id
         )
@@ -154,6 +159,14 @@ class Backbone:
         """Hash of weights, preprocessing, taps and reference."""
         return self.identity.fingerprint
 
+    @property
+    def latents_id(self) -> str:
+        """Name of the latents in caches; equal names mean equal latents up to rounding.
+
+        It is the fingerprint, followed by engine and number type unless they are the usual ones.
+        """
+        return "|".join([self.fingerprint, *self.arithmetic.to_json().values()])
+
     @cached_property
     def macs_per_image(self) -> int:
         """Number of multiply-accumulates for the forward pass and projection of one image."""
@@ -195,10 +208,17 @@ class Backbone:
         """
         return self._taps(images)
 
-    def with_pass(self, taps: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]) -> Backbone:
-        """Return this backbone with another implementation of `taps`; see `compute_engine`."""
+    def with_pass(
+        self, taps: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], arithmetic: Arithmetic
+    ) -> Backbone:
+        """Return this backbone with another implementation of `taps`; see `compute_engine`.
+
+        Args:
+            taps: function that takes images and returns their taps, as the method `taps` does.
+            arithmetic: engine and number type of that function.
+        """
         other = copy.copy(self)
-        other._taps = taps
+        other._taps, other.arithmetic = taps, arithmetic
         return other
 
     def describe(self) -> dict[str, Any]:

@@ -7,11 +7,13 @@ all agents still hold the same bytes, but an answer may differ where two classes
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 
-from teachmesh.errors import DeviceError
+from teachmesh.errors import DeviceError, MissingExtraError
 from teachmesh.model.backbone import Backbone
-from teachmesh.model.number_type import choose_dtype
+from teachmesh.model.number_type import USUAL, Arithmetic, choose_dtype
 from teachmesh.model.openvino_pass import OpenVinoPass
 
 ENGINES = ("torch", "openvino")
@@ -30,13 +32,38 @@ def with_engine(backbone: Backbone, engine: str = "torch", dtype: str = "fp32") 
         MissingExtraError: OpenVINO is not installed.
         BackboneError: OpenVINO cannot run the network.
     """
+    arithmetic = choose_arithmetic(engine, dtype, backbone.device)
+    forward = backbone.forward_pass
+    if engine == "openvino":
+        chosen = torch.bfloat16 if arithmetic.dtype == "bf16" else torch.float32
+        return backbone.with_pass(OpenVinoPass(forward, chosen).taps, arithmetic)
+    if arithmetic == USUAL:
+        return backbone
+    return backbone.with_pass(forward.mixed_taps, arithmetic)
+
+
+def choose_arithmetic(engine: str, dtype: str, device: torch.device) -> Arithmetic:
+    """Return the engine and the number type that two options choose.
+
+    Args:
+        engine: `torch`, or `openvino` on a processor.
+        dtype: `fp32`, `bf16`, or `auto`.
+        device: device of the network.
+
+    Raises:
+        DeviceError: an option is unknown, or the device does not have it.
+        MissingExtraError: OpenVINO is not installed.
+
+    Examples:
+        >>> choose_arithmetic("torch", "fp32", torch.device("cpu"))
+        Arithmetic(engine='torch', dtype='fp32')
+    """
     if engine not in ENGINES:
         raise DeviceError(f"expected an engine out of {', '.join(ENGINES)}, got {engine!r}")
-    chosen, forward = choose_dtype(dtype, backbone.device), backbone.forward_pass
+    chosen = choose_dtype(dtype, device)
     if engine == "openvino":
-        if backbone.device.type != "cpu":
-            raise DeviceError(
-                f"expected --device cpu with --engine openvino, got '{backbone.device}'"
-            )
-        return backbone.with_pass(OpenVinoPass(forward, chosen).taps)
-    return backbone if chosen == torch.float32 else backbone.with_pass(forward.mixed_taps)
+        if device.type != "cpu":
+            raise DeviceError(f"expected --device cpu with --engine openvino, got '{device}'")
+        if find_spec("openvino") is None:
+            raise MissingExtraError("openvino", "openvino")
+    return Arithmetic(engine, "fp32" if chosen == torch.float32 else "bf16")

@@ -7,6 +7,7 @@ training. The flags of the processor therefore decide, and never a trial.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -16,6 +17,29 @@ DTYPES = ("fp32", "bf16", "auto")
 CPU_FLAGS = Path("/proc/cpuinfo")
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Flags of x86 processors, and of ARM processors for the last one."""
+
+
+class Arithmetic(NamedTuple):
+    """The arithmetic of the latents: who computes them, with which numbers.
+
+    Attributes:
+        engine: library that runs the network, `torch` or `openvino`.
+        dtype: number type of the forward pass, `fp32` or `bf16`.
+
+    Examples:
+        >>> Arithmetic().to_json(), Arithmetic("openvino").to_json()
+        ({}, {'engine': 'openvino', 'dtype': 'fp32'})
+    """
+
+    engine: str = "torch"
+    dtype: str = "fp32"
+
+    def to_json(self) -> dict[str, str]:
+        """Return engine and number type for a document; nothing if they are the usual ones."""
+        return {} if self == USUAL else self._asdict()
+
+
+USUAL = Arithmetic()
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -12,6 +12,8 @@ from teachmesh.cli.command import command
 from teachmesh.cli.output import emit, note, percent, plain, say, size, table
 from teachmesh.cli.shared_options import (
     BackboneOption,
+    DtypeOption,
+    EngineOption,
     HomeOption,
     JsonOption,
     SeedOption,
@@ -61,6 +63,8 @@ def demo(
             "--web", help="Open the page of an agent, and go on after Ctrl-C; needs the extra web."
         ),
     ] = False,
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -81,6 +85,8 @@ def demo(
         keep=keep,
         home=home,
         web=web,
+        engine=engine,
+        dtype=dtype,
     )
     document = run_demo(options, log=note)
     if json_output:

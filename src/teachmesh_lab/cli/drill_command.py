@@ -9,7 +9,14 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, note, percent, plain, say, table
-from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption, SeedOption
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    DtypeOption,
+    EngineOption,
+    HomeOption,
+    JsonOption,
+    SeedOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +51,8 @@ def poison(
         ),
     ] = None,
     seed: SeedOption = 0,
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -54,7 +63,8 @@ def poison(
     """
     from teachmesh_lab.drill.poison_drill import DrillOptions, run_drill
 
-    document = run_drill(DrillOptions(tasks, backbone, home, seed, images), log=note)
+    options = DrillOptions(tasks, backbone, home, seed, images, engine, dtype)
+    document = run_drill(options, log=note)
     if json_output:
         emit(document)
     else:

@@ -14,6 +14,8 @@ from teachmesh.cli.shared_options import (
     BiasOption,
     ClustersOption,
     DeviceOption,
+    DtypeOption,
+    EngineOption,
     HomeOption,
     JsonOption,
     MaxBytesOption,
@@ -87,6 +89,8 @@ def evaluate(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "torch",
+    dtype: DtypeOption = "fp32",
     home: HomeOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -95,6 +99,9 @@ def evaluate(
     The skills go to a separate bank under the agent's home; the agent's own bank is not changed.
     After an interruption, the next run continues where this one stopped: latents and trained
     biases are kept. The start of each training of biases is printed, because it takes minutes.
+
+    Option --engine and option --dtype choose how latents are computed; each choice has latents of
+    its own in the cache. Biases (--quality best) are trained, and run, with torch and fp32.
 
     Column mapper is the share of images with the right task. Column oracle is the share with the
     right class, given the task. Column final chooses by mapper, then head, as in the paper. Column
@@ -117,6 +124,8 @@ def evaluate(
         seed=seed,
         home=home,
         device=device,
+        engine=engine,
+        dtype=dtype,
         corrective=corrective,
         encoder=encoder,
         pictures=report is not None,
@@ -138,7 +147,9 @@ def evaluate(
 
 
 def _show(document: Mapping[str, Any]) -> None:
-    say(f"method {document['method']}, backbone {plain(document['backbone'])}, no task oracle")
+    ways = "".join(f", {key} {document[key]}" for key in ("engine", "dtype") if key in document)
+    named = f"method {document['method']}, backbone {plain(document['backbone'])}{ways}"
+    say(f"{named}, no task oracle")
     rows = [_row(entry["name"], entry) for entry in document["tasks"]]
     rows.append(_row("mean", document["mean"]))
     say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from teachmesh.errors import NetworkError, TeachmeshError
+from teachmesh.model.number_type import USUAL, Arithmetic
 
 _STOP_TIMEOUT_S = 15.0
 
@@ -32,6 +33,7 @@ class AgentProcess:
         method: learning method, or None for the default.
         seed: seed for splits and all random numbers.
         web: whether the agent serves its page.
+        arithmetic: engine and number type of latents.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class AgentProcess:
         method: str | None = None,
         seed: int = 0,
         web: bool = False,
+        arithmetic: Arithmetic = USUAL,
     ) -> None:
         self.name = name
         self.home = home
@@ -53,6 +56,7 @@ class AgentProcess:
         arguments += [part for path in learn for part in ("--learn", str(path))]
         # The images of experiments are public, so small classes may be shared.
         arguments += ["--seed", str(seed), "--allow-few", *([] if web else ["--no-web"])]
+        arguments += ["--engine", arithmetic.engine, "--dtype", arithmetic.dtype]
         if backbone is not None:
             arguments += ["--backbone", backbone]
         if method is not None:

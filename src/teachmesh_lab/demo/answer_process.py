@@ -20,6 +20,7 @@ from teachmesh.biases.bias_task import readable
 from teachmesh.data.tasks import Task, find_tasks, read_task
 from teachmesh.errors import NetworkError, TeachmeshError
 from teachmesh.model.embedding import embed_images, labelled
+from teachmesh.model.number_type import USUAL, Arithmetic
 from teachmesh_lab.demo.agent_processes import close_tethered, start_tethered, tail
 from teachmesh_lab.evaluation.measure import measure
 
@@ -53,7 +54,13 @@ class HomeAnswers:
     digest: str
 
 
-def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) -> HomeAnswers:
+def answer_home(
+    home: Path,
+    tasks_dir: Path,
+    backbone: str | None,
+    seed: int,
+    arithmetic: Arithmetic = USUAL,
+) -> HomeAnswers:
     """Classify the test images of all tasks in a folder with one home.
 
     Args:
@@ -61,8 +68,9 @@ def answer_home(home: Path, tasks_dir: Path, backbone: str | None, seed: int) ->
         tasks_dir: folder of tasks.
         backbone: alias of the backbone, or None for the default.
         seed: seed for splits.
+        arithmetic: engine and number type of latents.
     """
-    agent = Agent(home, backbone=backbone)
+    agent = Agent(home, backbone=backbone, **arithmetic._asdict())
     tasks = [read_task(path, seed=seed) for path in find_tasks(tasks_dir)]
     tests = {}
     images = {}
@@ -117,6 +125,7 @@ def answer_homes(
     *,
     backbone: str | None = None,
     seed: int = 0,
+    arithmetic: Arithmetic = USUAL,
     deadline_s: float = DEADLINE_S,
 ) -> list[HomeAnswers]:
     """Run `answer_home` for every home, each in its own process.
@@ -126,6 +135,7 @@ def answer_homes(
         tasks_dir: folder of tasks.
         backbone: alias of the backbone, or None for the default.
         seed: seed for splits.
+        arithmetic: engine and number type of latents.
         deadline_s: maximum number of seconds for one home.
 
     Raises:
@@ -133,6 +143,7 @@ def answer_homes(
         NetworkError: a process did not end in time.
     """
     options = ["--tasks", str(tasks_dir), "--seed", str(seed)]
+    options += ["--engine", arithmetic.engine, "--dtype", arithmetic.dtype]
     options += ["--backbone", backbone] if backbone else []
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
     try:
@@ -179,8 +190,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", default="torch")
+    parser.add_argument("--dtype", default="fp32")
     options = parser.parse_args()
-    found = answer_home(options.home, options.tasks, options.backbone, options.seed)
+    arithmetic = Arithmetic(options.engine, options.dtype)
+    found = answer_home(options.home, options.tasks, options.backbone, options.seed, arithmetic)
     np.savez(
         options.out,
         tasks=np.array(found.tasks),

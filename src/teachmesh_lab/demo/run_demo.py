@@ -16,6 +16,9 @@ import numpy as np
 from teachmesh.bank.home import resolve_home
 from teachmesh.data.tasks import find_tasks, task_name
 from teachmesh.errors import DataError, TeachmeshError
+from teachmesh.model.build_backbone import choose_device
+from teachmesh.model.compute_engine import choose_arithmetic
+from teachmesh.model.number_type import Arithmetic
 from teachmesh_lab.demo.agent_pages import show_pages
 from teachmesh_lab.demo.agent_processes import AgentProcess
 from teachmesh_lab.demo.answer_process import HomeAnswers, answer_homes
@@ -45,6 +48,8 @@ class DemoOptions:
         keep: empty folder in which to keep the agents' homes; None for a temporary folder.
         home: home folder that holds the backbone; by default, the report is written there, too.
         web: whether to show the pages of the agents until Ctrl-C.
+        engine: library that computes latents, as in `teachmesh up --engine`.
+        dtype: number type of latents, as in `teachmesh up --dtype`.
     """
 
     tasks: Path | None = None
@@ -55,6 +60,8 @@ class DemoOptions:
     keep: Path | None = None
     home: Path | None = None
     web: bool = False
+    engine: str = "torch"
+    dtype: str = "fp32"
 
 
 def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
@@ -68,11 +75,14 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
         The document of schema `teachmesh.demo/1`.
 
     Raises:
+        DeviceError: the engine or the number type is unknown or not available.
         TeachmeshError: an agent ended early, or an event did not occur in time.
     """
     started_s = time.perf_counter()
     report = options.report or resolve_home(options.home).path / "demo-report.html"
     check_page(report)
+    # The agents use the device `auto`, the default of `teachmesh up`.
+    arithmetic = choose_arithmetic(options.engine, options.dtype, choose_device("auto"))
     with _workspace(options.keep) as folder:
         tasks_dir = options.tasks or folder / "tasks"
         if options.tasks is None:
@@ -84,7 +94,7 @@ def run_demo(options: DemoOptions, *, log: Log) -> dict[str, Any]:
                 f"expected at least one task per agent ({options.agents}), found {len(paths)} in "
                 f"'{tasks_dir}'; use fewer with --agents"
             )
-        story = _Story(options, folder, paths, log)
+        story = _Story(options, arithmetic, folder, paths, log)
         try:
             story.learn_and_share()
             story.kill_one_and_let_one_join()
@@ -115,8 +125,16 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
 class _Story:
     """The agents of one demo and the demo's steps, one method per step."""
 
-    def __init__(self, options: DemoOptions, folder: Path, paths: Sequence[Path], log: Log) -> None:
-        self.options, self.folder, self.paths, self.log = options, folder, paths, log
+    def __init__(
+        self,
+        options: DemoOptions,
+        arithmetic: Arithmetic,
+        folder: Path,
+        paths: Sequence[Path],
+        log: Log,
+    ) -> None:
+        self.options, self.arithmetic = options, arithmetic
+        self.folder, self.paths, self.log = folder, paths, log
         self.agents: list[AgentProcess] = []
         self.authors: dict[str, str] = {}
         self.learn_s = 0.0
@@ -170,7 +188,11 @@ class _Story:
         self.log("every agent answers for every test image of every task")
         homes = [agent.home for agent in self.agents]
         return answer_homes(
-            homes, tasks_dir, backbone=self.options.backbone, seed=self.options.seed
+            homes,
+            tasks_dir,
+            backbone=self.options.backbone,
+            seed=self.options.seed,
+            arithmetic=self.arithmetic,
         )
 
     def stop(self) -> None:
@@ -186,6 +208,7 @@ class _Story:
         equal = all(np.array_equal(first.answers, other.answers) for other in answers)
         return {
             "schema": "teachmesh.demo/1",
+            **self.arithmetic.to_json(),
             "agents": [
                 {
                     "id": agent.events[0]["id"],
@@ -234,6 +257,7 @@ class _Story:
             backbone=self.options.backbone,
             seed=self.options.seed,
             web=self.options.web,
+            arithmetic=self.arithmetic,
         )
         self.agents.append(agent)
         return agent

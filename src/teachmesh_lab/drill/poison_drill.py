@@ -42,6 +42,8 @@ class DrillOptions:
         home: home with backbones and cached latents; its bank is not used.
         seed: seed for splits and random attacks.
         most_images: number of test images per task, at most; None for all.
+        engine: library that computes latents, as in `teachmesh learn --engine`.
+        dtype: number type of latents, as in `teachmesh learn --dtype`.
     """
 
     tasks: Path | None = None
@@ -49,6 +51,8 @@ class DrillOptions:
     home: Path | None = None
     seed: int = 0
     most_images: int | None = None
+    engine: str = "torch"
+    dtype: str = "fp32"
 
 
 class AdvisedAgent(Agent):
@@ -158,7 +162,13 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="teachmesh-drill-") as name:
         folder = Path(name)
         source = options.tasks or _builtin_tasks(folder, options.seed)
-        learner = Agent(options.home, backbone=options.backbone, bank=folder / "learner")
+        learner = Agent(
+            options.home,
+            backbone=options.backbone,
+            engine=options.engine,
+            dtype=options.dtype,
+            bank=folder / "learner",
+        )
         tasks = learn_honest_tasks(learner, source, options.seed, options.most_images, log)
         drill = PoisonDrill(learner, tasks, folder)
         quarantined = drill.honest_quarantined()
@@ -170,6 +180,7 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "backbone": learner.backbone_name,
+            **learner.backbone.arithmetic.to_json(),
             "honest_tasks": [task.name for task in tasks],
             "test_images": sum(len(task.test) for task in tasks),
             "honest_quarantined": quarantined,

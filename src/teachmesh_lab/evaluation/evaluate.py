@@ -55,6 +55,9 @@ class EvaluateOptions:
         seed: seed for splits, clusters, samples and batch order.
         home: home of the agent; its backbones are used, but its bank is not modified.
         device: device of the backbone.
+        engine: library that computes latents, as in `teachmesh learn --engine`.
+        dtype: number type of latents, as in `teachmesh learn --dtype`. Biases are trained, and run,
+            with torch and float32.
         corrective: similarity threshold for equivalent classes of different tasks, for corrected
             accuracies (Sec. 7.1); None for plain accuracies only.
         encoder: encoder of class names for `corrective`; None for "auto".
@@ -73,6 +76,8 @@ class EvaluateOptions:
     seed: int = 0
     home: Path | None = None
     device: str = "auto"
+    engine: str = "torch"
+    dtype: str = "fp32"
     corrective: float | None = None
     encoder: str | None = None
     pictures: bool = False
@@ -186,6 +191,8 @@ def run_evaluate(
             backbone=options.backbone,
             mapper=options.method,
             device=options.device,
+            engine=options.engine,
+            dtype=options.dtype,
             bank=Path(folder) / "bank",
             ridge=options.constants.ridge,
         )
@@ -211,6 +218,7 @@ def run_evaluate(
             "max_bytes": options.max_bytes,
             "backbone": agent.backbone.name,
             "fingerprint": agent.backbone.fingerprint,
+            **agent.backbone.arithmetic.to_json(),
             "seed": options.seed,
             "tasks": [
                 {**score.to_json(), **_bias_json(card)}

@@ -84,9 +84,10 @@ def _demo(result: Mapping[str, Any]) -> str:
         )
     parts = [
         "<h1>Agents that teach each other</h1>",
-        f"<p>{len(result['agents'])} agents, {len(tasks)} tasks, {result['test_images']} test "
-        f"images. All agents hold the same skills: {_verdict(result['digests_equal'])}. All give "
-        f"the same answers: {_verdict(result['predictions_equal'])}.</p>",
+        f"<p>{len(result['agents'])} agents, {len(tasks)} tasks, {_arithmetic(result)}"
+        f"{result['test_images']} test images. All agents hold the same skills: "
+        f"{_verdict(result['digests_equal'])}. All give the same answers: "
+        f"{_verdict(result['predictions_equal'])}.</p>",
         f"<p>Learned and shared in {result['learn_s']:.1f} s{alone}. "
         f"{result['bytes_sent'] / 1e6:.2f} MB travelled.</p>",
         "<h2>Tasks</h2>",
@@ -117,7 +118,8 @@ def _evaluation(result: Mapping[str, Any]) -> str:
     ]
     parts = [
         "<h1>Evaluation without a task oracle</h1>",
-        f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, one seed "
+        f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, "
+        f"{_arithmetic(result)}one seed "
         f"({result.get('seed', 0)}), {len(tasks)} tasks, {images:,} test images. {_WORDS}</p>",
         _table(["task", "classes", "test images", *keys, "bytes"], rows),
         _image(lambda: _bars(tasks, keys), "accuracy per task"),
@@ -132,6 +134,13 @@ def _evaluation(result: Mapping[str, Any]) -> str:
     if "origin" in result:
         parts += ["<h2>Origin</h2>", _table(["", "computed with"], origin_rows(result["origin"]))]
     return "".join(parts)
+
+
+def _arithmetic(result: Mapping[str, Any]) -> str:
+    """Name engine and number type of the latents; nothing if they are the usual ones."""
+    if "engine" not in result:
+        return ""
+    return f"engine {_text(result['engine'])} with {_text(result['dtype'])}, "
 
 
 def _corrected_bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:

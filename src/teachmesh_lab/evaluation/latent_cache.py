@@ -1,8 +1,9 @@
 """Disk cache for latents of whole splits, so that experiments embed each image only once.
 
-The name of an entry is a hash of everything that the entry depends on: backbone fingerprint,
-version of the conversion to pixels, image digests. So an entry is never out of date. The cache may
-be deleted at any time: a missing, damaged or incomplete entry is a miss.
+The name of an entry is a hash of everything that the entry depends on: `Backbone.latents_id`,
+version of the conversion to pixels, image digests. So an entry is never out of date, and each
+engine and number type has its own. The cache may be deleted at any time: a missing, damaged or
+incomplete entry is a miss.
 """
 
 from __future__ import annotations
@@ -169,12 +170,14 @@ def embed_parts(
     return train, validation, test.without((train.digests, validation.digests), task.name)
 
 
-def split_key(fingerprint: str, digests: Sequence[str]) -> str:
+def split_key(latents_id: str, digests: Sequence[str]) -> str:
     """Return the key (64 hex digits) of the latents of the given images and backbone.
 
-    The order of the images matters, because it is the order of the rows.
+    Args:
+        latents_id: name of the backbone's latents, `Backbone.latents_id`.
+        digests: digests of the images. Their order matters, because it is the order of the rows.
     """
-    return _sha256("\n".join((fingerprint, DECODING, *digests)).encode())
+    return _sha256("\n".join((latents_id, DECODING, *digests)).encode())
 
 
 def image_digests(images: Sequence[ImageRef], workers: int = 2) -> list[str]:
@@ -214,7 +217,7 @@ def embed_cached(
 
     Experiments embed the same images many times. An agent does not store latents of single images.
     """
-    key = split_key(backbone.fingerprint, image_digests(images))
+    key = split_key(backbone.latents_id, image_digests(images))
     stored = cache.get(key)
     if stored is not None and len(stored["kept"]) == len(images):
         if "digests" not in stored:  # stored by an earlier version

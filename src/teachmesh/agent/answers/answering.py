@@ -137,7 +137,13 @@ class AnsweringAgent(SyncedAgent):
                 decisions = self.refine(decisions, seen)  # second pass if a skill has biases
                 # decisions -> names, authors, equivalent classes
                 predictions += self.describe(decisions, seen, alternatives, false_alarms)
-        return Answers(tuple(predictions), tuple(passes.failed), self.method, self.backbone.name)
+        return Answers(
+            tuple(predictions),
+            tuple(passes.failed),
+            self.method,
+            self.backbone.name,
+            arithmetic=passes.arithmetic.to_json(),
+        )
 
     @checked
     def latents(

@@ -6,7 +6,7 @@ Nothing here imports numpy, so that a command that uses a running agent starts f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from teachmesh.trust.policy import known_as
@@ -114,6 +114,7 @@ class Answers:
         method: name of the task mapper.
         backbone: alias of the backbone.
         encoder: text encoder that compared names for `same_as`; "names" if none is used.
+        arithmetic: engine and number type of the latents; empty for torch and float32.
     """
 
     predictions: tuple[Prediction, ...]
@@ -121,6 +122,7 @@ class Answers:
     method: str
     backbone: str
     encoder: str = "names"
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `teachmesh predict --json` prints."""
@@ -129,6 +131,7 @@ class Answers:
             "method": self.method,
             "backbone": self.backbone,
             "encoder": self.encoder,
+            **self.arithmetic,
             "predictions": [p.to_dict() for p in self.predictions],
             "skipped": list(self.failed),
         }
@@ -142,4 +145,5 @@ class Answers:
             method=document["method"],
             backbone=document["backbone"],
             encoder=document["encoder"],
+            arithmetic={key: document[key] for key in ("engine", "dtype") if key in document},
         )

@@ -34,6 +34,7 @@ from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import BATCH_SIZE, embed_images
 from teachmesh.model.forward_pass import Tensors
 from teachmesh.model.lanes import Lanes
+from teachmesh.model.number_type import USUAL, Arithmetic
 
 if TYPE_CHECKING:
     from teachmesh.biases.second_pass import SecondPass
@@ -294,6 +295,11 @@ class FirstPasses:
     second: SecondPass | None = None
     progress: Progress | None = None
     failed: list[str] = field(default_factory=list)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Engine and number type: torch and float32 if activations are kept for biases."""
+        return self.backbone.arithmetic if self.second is None else USUAL
 
     def __iter__(self) -> Iterator[FirstPass]:
         """Yield portions with at least one readable image, in the order of the images.

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from teachmesh.agent.agent_threads import SkillsChanged
 from teachmesh.agent.answers.answer_writer import AnswerWriter
 from teachmesh.agent.answers.screened_student import Screening
@@ -23,7 +21,7 @@ from teachmesh.agent.skill_faults import SkillFault
 from teachmesh.errors import DataError, StorageError
 from teachmesh.model.backbone_registry import load_backbone
 from teachmesh.model.build_backbone import choose_device
-from teachmesh.model.number_type import choose_dtype
+from teachmesh.model.number_type import USUAL, Arithmetic
 from teachmesh.packet.signing import agent_id
 from teachmesh.reuse.source_skills import SourceSkill
 
@@ -72,7 +70,7 @@ class SyncedAgent(BankView):
     ) -> None:
         super().__init__(home, backbone=backbone, mapper=mapper, bank=bank, reading=reading)
         self._device = device
-        self._arithmetic = engine, dtype
+        self._arithmetic = _arithmetic(engine, dtype, device)
         self._ridge = ridge
         self._second: SecondPass | None = None
         self._student_version: tuple[object, ...] | None = None
@@ -84,7 +82,7 @@ class SyncedAgent(BankView):
         """The frozen network, loaded on first use."""
         device = choose_device(self._device)
         plain = load_backbone(self.home.backbones, self.backbone_name, device)
-        if self._arithmetic == ("torch", "fp32"):
+        if self._arithmetic == USUAL:
             return plain
         # Imported here because it is rarely needed.
         from teachmesh.model.compute_engine import with_engine
@@ -94,7 +92,7 @@ class SyncedAgent(BankView):
     @property
     def in_float32(self) -> bool:
         """Whether latents are computed in float32, which exact sums of a task need."""
-        return choose_dtype(self._arithmetic[1], self.backbone.device) == torch.float32
+        return self.backbone.arithmetic.dtype == "fp32"
 
     @cached_property
     def _student(self) -> Student:
@@ -228,6 +226,16 @@ class SyncedAgent(BankView):
 
             self._second = SecondPass(self.backbone, biased)
         return self._second
+
+
+def _arithmetic(engine: str, dtype: str, device: str) -> Arithmetic:
+    """Check and return the arithmetic that options choose, before an agent starts to work."""
+    if (engine, dtype) == USUAL:
+        return USUAL
+    # Imported here because it is rarely needed.
+    from teachmesh.model.compute_engine import choose_arithmetic
+
+    return choose_arithmetic(engine, dtype, choose_device(device))
 
 
 def named(
