@@ -9,7 +9,13 @@ import typer
 
 from teachmesh.cli.command import application, command
 from teachmesh.cli.output import emit, note, percent, plain, say, table
-from teachmesh.cli.shared_options import BackboneOption, HomeOption, JsonOption, SeedOption
+from teachmesh.cli.shared_options import (
+    BackboneOption,
+    HomeOption,
+    JsonOption,
+    PackingOption,
+    SeedOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +49,7 @@ def poison(
             help="Test images per task, at most. Default: all.",
         ),
     ] = None,
+    packing: PackingOption = None,
     seed: SeedOption = 0,
     home: HomeOption = None,
     json_output: JsonOption = False,
@@ -52,9 +59,11 @@ def poison(
     Every task is taught by another author. Each attack comes as signed bytes through the checks for
     skills of peers. Without defences, answers use every skill that these checks admit.
     """
+    from teachmesh.learning.skill_bytes import FULL, read_packing
     from teachmesh_lab.drill.poison_drill import DrillOptions, run_drill
 
-    document = run_drill(DrillOptions(tasks, backbone, home, seed, images), log=note)
+    options = DrillOptions(tasks, backbone, home, seed, images, read_packing(packing or FULL))
+    document = run_drill(options, log=note)
     if json_output:
         emit(document)
     else:

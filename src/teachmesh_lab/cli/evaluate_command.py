@@ -18,6 +18,7 @@ from teachmesh.cli.shared_options import (
     JsonOption,
     MaxBytesOption,
     MethodOption,
+    PackingOption,
     PassesOption,
     QualityOption,
     SamplesOption,
@@ -55,6 +56,11 @@ def evaluate(
     samples: SamplesOption = None,
     variance_floor: VarianceFloorOption = None,
     max_bytes: MaxBytesOption = None,
+    packing: PackingOption = None,
+    validate: Annotated[
+        bool,
+        typer.Option("--validate", help="Classify validation images, to choose settings."),
+    ] = False,
     ridge: Annotated[
         float | None,
         typer.Option(
@@ -113,6 +119,8 @@ def evaluate(
         bb_passes=bb_passes,
         constants=MapperConstants(clusters, variance_floor, samples_of(samples), ridge),
         max_bytes=max_bytes,
+        packing=packing,
+        validate=validate,
         backbone=backbone,
         seed=seed,
         home=home,
