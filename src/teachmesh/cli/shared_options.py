@@ -153,7 +153,7 @@ PackingOption = Annotated[
     str | None,
     typer.Option(
         "--packing",
-        metavar="BITS,DIRECTIONS,HEAD",
+        metavar="B,D,H",
         help="Bits of class means, directions, bits of the head, such as 2,32,4; or full.",
         show_default=False,
     ),

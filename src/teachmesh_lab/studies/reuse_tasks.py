@@ -101,9 +101,9 @@ class StudyTask:
     @cached_property
     def test(self) -> LabelledLatents:
         """Latents of the images to answer, without those whose pixels were learned."""
-        split, learned = self.task.test, (self.train, self.validation)
-        if self.settings.validate:
-            split, learned = self.task.validation, (self.train,)
+        validate = self.settings.validate
+        split = self.task.validation if validate else self.task.test
+        learned = [self.train] if validate else [self.train, self.validation]
         digests = [part.digests for part in learned]
         return self.embed(split, [one for one in digests if one is not None])
 
