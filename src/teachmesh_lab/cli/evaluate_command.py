@@ -146,7 +146,8 @@ def evaluate(
 
 
 def _show(document: Mapping[str, Any]) -> None:
-    say(f"method {document['method']}, backbone {plain(document['backbone'])}, no task oracle")
+    images = f"{document['images']} images"
+    say(f"method {document['method']}, backbone {plain(document['backbone'])}, {images}, no oracle")
     rows = [_row(entry["name"], entry) for entry in document["tasks"]]
     rows.append(_row("mean", document["mean"]))
     say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))
