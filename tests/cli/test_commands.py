@@ -217,6 +217,21 @@ def test_evaluate_measures_without_touching_the_agents_bank(warm: Path, cold: Pa
     assert "cold" in result.stderr
 
 
+def test_evaluate_measures_a_way_of_writing_on_validation_images(warm: Path) -> None:
+    """To choose it without test images; two options for the size contradict each other."""
+    common = ("evaluate", str(warm.parent), "--validate", "--packing")
+    full, small = (run_json(*common, packing) for packing in ("full", "2,16,4"))
+    assert small["mean"]["skill_bytes"] < 0.6 * full["mean"]["skill_bytes"]
+    assert (small["packing"], small["images"]) == ("2,16,4", "validation")
+    assert small["tasks"][0]["test_images"] == 4
+    assert small["mean"]["oracle"] > 0.8
+    for packing, more in (("2,16", ()), ("full", ("--max-bytes", "9000"))):
+        assert (
+            f"got {'both' if more else repr(packing)}"
+            in run(*common, packing, *more, code=2).stderr
+        )
+
+
 def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path: Path) -> None:
     """The copy is another file, with the pixels of a training image."""
     for folder in (path for path in warm.iterdir() if path.is_dir()):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from teachmesh.agent import Agent
+from teachmesh.learning.skill_bytes import packing_of
+from teachmesh.mapping.packed_moments import Packing
 from teachmesh.packet.codec import decode
 from teachmesh.packet.signing import verify
 from teachmesh_lab.drill.honest_tasks import HonestTask, learn_honest_tasks
@@ -22,11 +24,17 @@ def learner(tmp_path_factory: pytest.TempPathFactory) -> Agent:
 
 
 @pytest.fixture(scope="module")
-def tasks(learner: Agent, tmp_path_factory: pytest.TempPathFactory) -> list[HonestTask]:
-    """Two honest tasks by two authors."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images of two tasks."""
     folder = tmp_path_factory.mktemp("tasks")
     for name in ("warm", "cold"):
         write_task(folder, name, per_class=10)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tasks(learner: Agent, folder: Path) -> list[HonestTask]:
+    """Two honest tasks by two authors."""
     return learn_honest_tasks(learner, folder, 0, None, lambda _line: None)
 
 
@@ -41,6 +49,20 @@ def test_attacks_are_signed_files_with_names_of_their_own(tasks: list[HonestTask
         for data in attack.skills:
             skill = verify(decode(data))
             assert skill.skill.card.author not in honest
+
+
+def test_attacks_on_small_skills_are_signed_files(learner: Agent, folder: Path) -> None:
+    """Forged skills have the tensors of one way of writing, whatever the victim's is."""
+    small = learn_honest_tasks(learner, folder, 0, None, lambda _line: None, Packing(2, 8, 4))
+    assert [packing_of(task.skill.skill) for task in small] == [Packing(2, 8, 4)] * 2
+    ways = {
+        attack.name: packing_of(verify(decode(attack.skills[0])).skill)
+        for attack in Attacker(small, flood=3, many_classes=9).attacks()
+        if attack.name.startswith(("copies in", "2 exact copies"))
+    }
+    assert ways.pop("copies in 8 bits per number") is None
+    assert ways.pop("copies in 1 bit per number") == Packing(1, 8, 2)
+    assert set(ways.values()) == {Packing(2, 8, 4)}
 
 
 def test_copies_cost_nothing_with_defences(

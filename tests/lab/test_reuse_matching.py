@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from teachmesh.data.tasks import Split, Task
 from teachmesh.mapping.metric import Metric, ReferenceLatents, fit_metric
+from teachmesh.mapping.packed_moments import Packing, pack_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents
 from teachmesh.reuse.visual_similarity import compare, whitening
 from teachmesh_lab.studies.reuse_matching import PairMatcher
-from teachmesh_lab.studies.reuse_tasks import StudyTask
+from teachmesh_lab.studies.reuse_tasks import StudySettings, StudyTask
 
 DIM, SIZE, CLASSES = 24, 8, ("dog", "cat", "bird", "fish", "frog")
 
@@ -34,6 +36,20 @@ def tasks() -> Mapping[str, StudyTask]:
         latents = (5 + stretch * (centres[labels] + style + noise)).astype(np.float32)
         found[name] = _task(name, latents, labels, metric)
     return found
+
+
+def test_old_skills_are_compared_as_readers_get_them(tasks: Mapping[str, StudyTask]) -> None:
+    """With few bits they are rounded, and cells have another identity."""
+    settings = StudySettings(Packing(2, 3, 4), validate=True)
+    task = dataclasses.replace(tasks["photo"], settings=settings)
+    full, small = tasks["photo"].anchor, task.anchor
+    received = pack_moments(full, Packing(2, 3, 4)).unpacked()
+    np.testing.assert_array_equal(small.class_means(), received.class_means())
+    np.testing.assert_array_equal(small.head_rows(), received.head_rows())
+    assert (small.class_means() != full.class_means()).any()
+    assert len(small.directions) == 3
+    assert settings.arguments() == {"packing": (2, 3, 4), "images": "validation"}
+    assert StudySettings().arguments() == {}
 
 
 def _task(name: str, latents: np.ndarray, labels: np.ndarray, metric: Metric) -> StudyTask:

@@ -15,6 +15,7 @@ from teachmesh.cli.shared_options import (
     EngineOption,
     HomeOption,
     JsonOption,
+    PackingOption,
     SeedOption,
 )
 
@@ -50,6 +51,7 @@ def poison(
             help="Test images per task, at most. Default: all.",
         ),
     ] = None,
+    packing: PackingOption = None,
     seed: SeedOption = 0,
     engine: EngineOption = "torch",
     dtype: DtypeOption = "fp32",
@@ -61,9 +63,11 @@ def poison(
     Every task is taught by another author. Each attack comes as signed bytes through the checks for
     skills of peers. Without defences, answers use every skill that these checks admit.
     """
+    from teachmesh.learning.skill_bytes import FULL, read_packing
     from teachmesh_lab.drill.poison_drill import DrillOptions, run_drill
 
-    options = DrillOptions(tasks, backbone, home, seed, images, engine, dtype)
+    wanted = read_packing(packing or FULL)
+    options = DrillOptions(tasks, backbone, home, seed, images, wanted, engine, dtype)
     document = run_drill(options, log=note)
     if json_output:
         emit(document)

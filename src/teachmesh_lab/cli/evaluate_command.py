@@ -20,6 +20,7 @@ from teachmesh.cli.shared_options import (
     JsonOption,
     MaxBytesOption,
     MethodOption,
+    PackingOption,
     PassesOption,
     QualityOption,
     SamplesOption,
@@ -57,6 +58,11 @@ def evaluate(
     samples: SamplesOption = None,
     variance_floor: VarianceFloorOption = None,
     max_bytes: MaxBytesOption = None,
+    packing: PackingOption = None,
+    validate: Annotated[
+        bool,
+        typer.Option("--validate", help="Classify validation images, to choose settings."),
+    ] = False,
     ridge: Annotated[
         float | None,
         typer.Option(
@@ -120,6 +126,8 @@ def evaluate(
         bb_passes=bb_passes,
         constants=MapperConstants(clusters, variance_floor, samples_of(samples), ridge),
         max_bytes=max_bytes,
+        packing=packing,
+        validate=validate,
         backbone=backbone,
         seed=seed,
         home=home,
@@ -149,7 +157,7 @@ def evaluate(
 def _show(document: Mapping[str, Any]) -> None:
     ways = "".join(f", {key} {document[key]}" for key in ("engine", "dtype") if key in document)
     named = f"method {document['method']}, backbone {plain(document['backbone'])}{ways}"
-    say(f"{named}, no task oracle")
+    say(f"{named}, {document['images']} images, no task oracle")
     rows = [_row(entry["name"], entry) for entry in document["tasks"]]
     rows.append(_row("mean", document["mean"]))
     say(table(["task", "classes", "images", "mapper", "oracle", "final", "direct", "skill"], rows))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.packet.signing import AgentKey, VerifiedSkill, sign
@@ -55,7 +56,7 @@ def with_spread(anchor: MomentsAnchor, spread: float) -> MomentsAnchor:
 
 def forge(
     base: Skill,
-    anchor: MomentsAnchor,
+    anchor: TaskAnchor,
     task: str,
     key: AgentKey = MALLORY,
     classes: Sequence[str] | None = None,
@@ -65,7 +66,7 @@ def forge(
 
     Args:
         base: skill whose card and other tensors are used.
-        anchor: its class moments.
+        anchor: its class moments, which may be packed.
         task: name of the task.
         key: key of the author.
         classes: names of the classes; by default, new names.
@@ -81,8 +82,9 @@ def forge(
         alias="mallory",
         **{"created": FORGED, "calibration": {}, **changes},
     )
+    kept = {name: a for name, a in base.tensors.items() if not name.startswith("moments.")}
     moments = {f"moments.{name}": array for name, array in anchor.tensors().items()}
-    return sign(Skill(card, {**base.tensors, **moments}), key)
+    return sign(Skill(card, kept | moments), key)
 
 
 def copy_of(base: Skill, key: AgentKey = MALLORY, **changes: Any) -> VerifiedSkill:

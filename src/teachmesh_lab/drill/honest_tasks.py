@@ -21,6 +21,7 @@ from teachmesh_lab.evaluation.latent_cache import LatentCache, embed_parts
 
 if TYPE_CHECKING:
     from teachmesh.agent import Agent
+    from teachmesh.mapping.packed_moments import Packing
 
 CREATED = "2026-01-01T00:00:00Z"
 """Time of creation on the cards of honest skills, constant so that reruns give equal skills."""
@@ -67,7 +68,12 @@ def author_key(name: str) -> AgentKey:
 
 
 def learn_honest_tasks(
-    agent: Agent, folder: Path, seed: int, most_images: int | None, log: Log
+    agent: Agent,
+    folder: Path,
+    seed: int,
+    most_images: int | None,
+    log: Log,
+    packing: Packing | None = None,
 ) -> list[HonestTask]:
     """Learn all tasks of a folder. Latents are kept in the cache of the agent's home.
 
@@ -77,6 +83,7 @@ def learn_honest_tasks(
         seed: seed for splits.
         most_images: number of test images per task, at most; None for all.
         log: function that shows progress.
+        packing: way to write the class moments of the skills; None for full size.
 
     Raises:
         DataError: a task cannot be read.
@@ -84,16 +91,25 @@ def learn_honest_tasks(
     paths = find_tasks(folder)
     found = []
     for number, path in enumerate(paths, start=1):
-        found.append(_learn(agent, read_task(path, seed=seed), seed, most_images))
+        found.append(_learn(agent, read_task(path, seed=seed), seed, most_images, packing))
         log(f"learned {number} of {len(paths)}: {found[-1].name}")
     return found
 
 
-def _learn(agent: Agent, task: Task, seed: int, most_images: int | None) -> HonestTask:
+def _learn(
+    agent: Agent, task: Task, seed: int, most_images: int | None, packing: Packing | None
+) -> HonestTask:
     found = embed_parts(agent.backbone, task, LatentCache(agent.home.cache / "latents"))
     train, validation, test = map(labelled, (task.train, task.validation, task.test), found)
     key = author_key(task.name)
-    lesson = Lesson.of(task, agent.variant, created=CREATED, seed=seed, warnings=task.warnings)
+    lesson = Lesson.of(
+        task,
+        agent.variant,
+        created=CREATED,
+        seed=seed,
+        warnings=task.warnings,
+        packing=packing,
+    )
     author = Author(key.public_key, f"author of {task.name}"[:64])
     teacher = Teacher(agent.backbone, author, None)
     skill = teacher.teach(lesson, EmbeddedTask(train, validation, None))

@@ -13,7 +13,9 @@ from itertools import count
 
 import numpy as np
 
+from teachmesh.mapping.anchor import TaskAnchor
 from teachmesh.mapping.anchor_kinds import MAX_SPREAD, MomentsAnchor
+from teachmesh.mapping.packed_moments import Packing, pack_moments
 from teachmesh.mapping.quantise import quantise_rows
 from teachmesh.packet.signing import VerifiedSkill, sign
 from teachmesh.packet.skill import Skill
@@ -30,6 +32,7 @@ from teachmesh_lab.drill.near_attacks import NearAttacker
 VICTIMS = 8
 ONE_CLASS = (1, 10, 102)
 SCALES = (0.9, 1.1, 1.3)
+FEW_BITS = (Packing(2, 32, 4), Packing(1, 32, 2))
 WIDEST = 0.99 * MAX_SPREAD
 FLOOD, FLOOD_AUTHORS = 200, 10
 MANY_CLASSES = 7800
@@ -110,6 +113,11 @@ class Attacker:
         makers["copies with half of the classes"] = lambda: self._changed(
             lambda anchor: with_classes(anchor, range(0, anchor.n_classes, 2))
         )
+        makers["copies in 8 bits per number"] = lambda: self._changed(lambda anchor: anchor)
+        for way in FEW_BITS:
+            makers[f"copies in {way.bits} bit{'s'[: way.bits - 1]} per number"] = (
+                lambda way=way: self._changed(lambda anchor: pack_moments(anchor, way))  # type: ignore[misc]
+            )
         makers["copies moved along the largest variance"] = lambda: self._changed(_moved)
         makers["copies with a narrow covariance"] = lambda: self._changed(_narrow)
         makers["sharp heads between two tasks"] = self._sharp
@@ -144,7 +152,7 @@ class Attacker:
                 yield copied
                 return
 
-    def _changed(self, change: Callable[[MomentsAnchor], MomentsAnchor]) -> Iterator[VerifiedSkill]:
+    def _changed(self, change: Callable[[MomentsAnchor], TaskAnchor]) -> Iterator[VerifiedSkill]:
         for number, victim in enumerate(self._victims):
             yield forge(victim.skill.skill, change(victim.anchor), f"changed {number}")
 

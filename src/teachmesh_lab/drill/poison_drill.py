@@ -19,6 +19,7 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.agent.answers.screened_student import StudentSkills
 from teachmesh.errors import SkillRefused
+from teachmesh.learning.skill_bytes import FULL
 from teachmesh.packet.quarantine_list import sign_list
 from teachmesh.screening.screen_skills import Screener, Targets
 from teachmesh_lab.drill.honest_tasks import HonestTask, author_key, learn_honest_tasks
@@ -27,6 +28,7 @@ from teachmesh_lab.drill.poison_attacks import Attack, Attacker
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry
     from teachmesh.mapping.decisions import Decisions
+    from teachmesh.mapping.packed_moments import Packing
 
 SCHEMA = "teachmesh.drill/1"
 Log = Callable[[str], None]
@@ -42,6 +44,7 @@ class DrillOptions:
         home: home with backbones and cached latents; its bank is not used.
         seed: seed for splits and random attacks.
         most_images: number of test images per task, at most; None for all.
+        packing: way to write the class moments of honest skills; None for full size.
         engine: library that computes latents, as in `teachmesh learn --engine`.
         dtype: number type of latents, as in `teachmesh learn --dtype`.
     """
@@ -51,6 +54,7 @@ class DrillOptions:
     home: Path | None = None
     seed: int = 0
     most_images: int | None = None
+    packing: Packing | None = None
     engine: str = "torch"
     dtype: str = "fp32"
 
@@ -169,7 +173,9 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
             dtype=options.dtype,
             bank=folder / "learner",
         )
-        tasks = learn_honest_tasks(learner, source, options.seed, options.most_images, log)
+        tasks = learn_honest_tasks(
+            learner, source, options.seed, options.most_images, log, options.packing
+        )
         drill = PoisonDrill(learner, tasks, folder)
         quarantined = drill.honest_quarantined()
         log(f"honest tasks: {len(tasks)}, quarantined: {len(quarantined)}")
@@ -181,6 +187,7 @@ def run_drill(options: DrillOptions, log: Log) -> dict[str, Any]:
             "schema": SCHEMA,
             "backbone": learner.backbone_name,
             **learner.backbone.arithmetic.to_json(),
+            "packing": FULL if options.packing is None else str(options.packing),
             "honest_tasks": [task.name for task in tasks],
             "test_images": sum(len(task.test) for task in tasks),
             "honest_quarantined": quarantined,

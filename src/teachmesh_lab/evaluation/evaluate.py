@@ -15,9 +15,10 @@ from teachmesh.agent import Agent
 from teachmesh.biases.bias_task import TaskImages, readable
 from teachmesh.data.loader import Progress
 from teachmesh.data.tasks import Split, Task, find_tasks, read_task
-from teachmesh.errors import DataError
+from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
+from teachmesh.learning.skill_bytes import read_packing
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, check_small, layers_of
 from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
@@ -51,6 +52,9 @@ class EvaluateOptions:
         bb_passes: budget for learning a task, in forward passes over its images.
         constants: constants of the task mapper.
         max_bytes: maximum size of a skill in bytes, as in `teachmesh learn --max-bytes`.
+        packing: the same way for all skills to write class moments, see `read_packing`; None for
+            that of `teachmesh learn`.
+        validate: whether to classify validation images instead of test images, for choices.
         backbone: alias of the backbone; by default, the home's backbone.
         seed: seed for splits, clusters, samples and batch order.
         home: home of the agent; its backbones are used, but its bank is not modified.
@@ -72,6 +76,8 @@ class EvaluateOptions:
     bb_passes: float | None = None
     constants: MapperConstants = NO_CONSTANTS
     max_bytes: int | None = None
+    packing: str | None = None
+    validate: bool = False
     backbone: str | None = None
     seed: int = 0
     home: Path | None = None
@@ -199,8 +205,7 @@ def run_evaluate(
         layers = layers_of(options.quality, options.bb)
         variant = agent.variant.with_biases(layers, options.bb_passes)
         options.constants.check_used({variant.method})
-        if options.max_bytes is not None:
-            check_small(variant)
+        _check_size(options, variant)
         for task in tasks:
             last_dim = agent.latent_sizes().get("last")
             check_sample_limits(task, {variant.method}, options.constants, last_dim)
@@ -208,7 +213,7 @@ def run_evaluate(
         embed = _Embedder(agent, total, progress, remark)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options, variant) for task in tasks]
-        scores, images = _measure(agent, tasks, embed, clock)
+        scores, images = _measure(agent, tasks, embed, clock, options)
         document = {
             "schema": "teachmesh.evaluate/1",
             "method": variant.name,
@@ -216,6 +221,8 @@ def run_evaluate(
             "bb": None if variant.biases is None else asdict(variant.biases),
             "constants": options.constants.given(),
             "max_bytes": options.max_bytes,
+            "packing": options.packing,
+            "images": "validation" if options.validate else "test",
             "backbone": agent.backbone.name,
             "fingerprint": agent.backbone.fingerprint,
             **agent.backbone.arithmetic.to_json(),
@@ -235,9 +242,21 @@ def run_evaluate(
             "images_from_cache": embed.done - embed.computed,
         }
         if options.corrective is not None and comparer is not None:
-            tests, refs = _embed_tests(tasks, embed)
+            tests, refs = _embed_answered(tasks, embed, options)
             document["corrective"] = correct(agent, tests, options.corrective, comparer, refs)
         return document
+
+
+def _check_size(options: EvaluateOptions, variant: Variant) -> None:
+    """Check the options for the size of skills."""
+    if options.max_bytes is not None and options.packing is not None:
+        raise UsageError(
+            f"expected --max-bytes or --packing, got both; leave --packing {options.packing} out"
+        )
+    if options.packing is not None:
+        read_packing(options.packing)
+    if options.max_bytes is not None or options.packing is not None:
+        check_small(variant)
 
 
 def _check_tests(tasks: Sequence[Task]) -> None:
@@ -284,6 +303,7 @@ def _learn(
         warnings=task.warnings,
         constants=options.constants,
         max_bytes=options.max_bytes,
+        packing=None if options.packing is None else read_packing(options.packing),
     )
     images = TaskImages(train_images, validation_images)
     teacher = agent.teacher(embed.biases)
@@ -295,11 +315,15 @@ def _learn(
 
 
 def _measure(
-    agent: Agent, tasks: Sequence[Task], embed: _Embedder, clock: _Clock
+    agent: Agent,
+    tasks: Sequence[Task],
+    embed: _Embedder,
+    clock: _Clock,
+    options: EvaluateOptions,
 ) -> tuple[list[TaskScore], list[Sequence[ImageRef]]]:
-    """Return the scores and the readable test images of each task."""
+    """Return the scores and the readable images of each task."""
     before_s = time.perf_counter()
-    tests, images = _embed_tests(tasks, embed)
+    tests, images = _embed_answered(tasks, embed, options)
     scores = measure(agent, {task.name: task.classes for task in tasks}, tests, images)
     clock.predict += time.perf_counter() - before_s
     return scores, list(images.values())
@@ -314,10 +338,10 @@ def _class_level(
     return class_level(seed, surest_mistakes(answers, images) if images else [])
 
 
-def _embed_tests(
-    tasks: Sequence[Task], embed: _Embedder
+def _embed_answered(
+    tasks: Sequence[Task], embed: _Embedder, options: EvaluateOptions
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
-    """Return the latents of the readable test images and the images themselves, by task."""
-    found = {task.name: embed(task, task.test) for task in tasks}
+    """Return the latents of the readable images to classify and the images, by task."""
+    found = {t.name: embed(t, t.validation if options.validate else t.test) for t in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}

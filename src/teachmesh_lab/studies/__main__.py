@@ -10,6 +10,7 @@ from pathlib import Path
 
 from teachmesh.bank.home import resolve_home
 from teachmesh.errors import TeachmeshError
+from teachmesh.learning.skill_bytes import FULL, read_packing
 from teachmesh.reuse.matching import MODES
 from teachmesh_lab.studies.bias_studies import TEN, BiasStudyPlan, bias_bank, bias_tasks
 from teachmesh_lab.studies.bias_tables import bank_table, byte_table, task_tables, trial_table
@@ -35,7 +36,7 @@ from teachmesh_lab.studies.reuse_tables import (
     table_1,
     tables_after,
 )
-from teachmesh_lab.studies.reuse_tasks import SHOTS, ReusePlan, study_tasks
+from teachmesh_lab.studies.reuse_tasks import SHOTS, ReusePlan, StudySettings, study_tasks
 from teachmesh_lab.studies.reuse_unions import combine, norms, union
 from teachmesh_lab.studies.similar_classes import similar, similar_tables
 from teachmesh_lab.studies.study_cells import Study, StudyInputs, read_results, run_study
@@ -144,6 +145,8 @@ USED_BY = {
     ),
     "reuse": ("few",),
     "pairs": ("similar",),
+    "packing": ("few", "related", "bank", "matching"),
+    "validate": ("few", "related", "bank"),
     "figures": ("heads", "combine", "union", "similar"),
     "choices": ("biases-tasks", "biases-bank"),
     "methods": ("biases-tasks", "biases-bank", "orders"),
@@ -205,8 +208,10 @@ def _study(options: argparse.Namespace, part: str) -> Study:
         inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, None))
         seeds = 20 if options.seeds is None else options.seeds
         shots = SHOTS if options.shots is None else tuple(options.shots)
-        tasks = study_tasks(inputs, home, backbone)
-        plan = ReusePlan(inputs, tasks, seeds, shots, options.reuse or "auto", options.pairs)
+        settings = StudySettings(read_packing(options.packing or FULL), bool(options.validate))
+        tasks = study_tasks(inputs, home, backbone, settings)
+        reuse = options.reuse or "auto"
+        plan = ReusePlan(inputs, tasks, seeds, shots, reuse, options.pairs, settings)
         if part == ORDERS:
             return orders(plan, _listed(options.methods))
         return {**REUSE, **STRANGERS}[part](plan)
@@ -262,6 +267,8 @@ def _parser() -> argparse.ArgumentParser:
     reuse("--seeds", type=int, help="draws of shots, random starts or random orders; default 20")
     reuse("--reuse", choices=MODES, help="how `few` matches classes; default auto")
     reuse("--pairs", type=Path, help="CSV of similar classes: experiment, new, old (TASK:CLASS)")
+    reuse("--packing", help="bits of means, directions, bits of the head; default full (8 bits)")
+    reuse("--validate", action="store_true", default=None, help="answer validation images")
     reuse("--figures", type=Path, help="folder to draw Fig. 13 and 14 in; measure nothing")
     biases = parser.add_argument_group("biases").add_argument
     biases(

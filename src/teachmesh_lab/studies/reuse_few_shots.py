@@ -46,6 +46,7 @@ def few(plan: ReusePlan) -> Study:
             reuse=plan.reuse,
             encoder=matcher.comparer.name,
             shared=shared,
+            **plan.settings.arguments(),
         )
         for shots in plan.shots
         for new, old, shared in ordered_pairs(plan.tasks)
@@ -110,6 +111,7 @@ def _after(part: str, plan: ReusePlan, olds: dict[str, list[str]]) -> Study:
             shots=shots,
             seeds=plan.draws(shots),
             encoder=encoder,
+            **plan.settings.arguments(),
         )
         for new, names in olds.items()
         for shots in plan.shots

@@ -75,11 +75,12 @@ class PairMatcher:
 def matching(plan: ReusePlan) -> Study:
     """Return the study of matches by names, images or both, against the hand-made list."""
     encoder = choose_encoder("auto")
+    transforms: dict[str, np.ndarray] = {}  # they depend on the old tasks only
 
     def measure(cell: StudyCell) -> Values:
         mode, shots = cell.arguments["mode"], cell.arguments["shots"]
         comparer = NameComparer() if mode == "text-names" else encoder
-        return _match_all(plan.tasks, mode.split("-")[0], shots, comparer)
+        return _match_all(plan.tasks, mode.split("-")[0], shots, comparer, transforms)
 
     cells = [
         plan.inputs.cell(
@@ -90,6 +91,7 @@ def matching(plan: ReusePlan) -> Study:
             shots=shots,
             encoder="names" if mode == "text-names" else encoder.name,
             pairs_digest=pairs_digest(),
+            **plan.settings.arguments(),
         )
         for shots in MATCHING_SHOTS
         for mode in MATCHING_MODES
@@ -97,16 +99,23 @@ def matching(plan: ReusePlan) -> Study:
     return Study(cells, measure)
 
 
-def _match_all(tasks: Tasks, mode: str, shots: int, comparer: NameComparer) -> Values:
+def _match_all(
+    tasks: Tasks,
+    mode: str,
+    shots: int,
+    comparer: NameComparer,
+    transforms: dict[str, np.ndarray],
+) -> Values:
     """Match each task with all other tasks; return matches, with their relations in the list."""
     relation, found = read_pairs(), []
     for new in tasks.values():
         others = [task for task in tasks.values() if task is not new]
         known = [SourceTask(o.name, o.name, "", o.classes, o.anchor.class_means()) for o in others]
         means = new.means_of(new.shots(shots, 0))
-        transform = whitening(mean_covariance([other.anchor for other in others]))
+        if new.name not in transforms:
+            transforms[new.name] = whitening(mean_covariance([other.anchor for other in others]))
         matches = match_classes(
-            new.classes, known, comparer, means=means, transform=transform, mode=mode
+            new.classes, known, comparer, means=means, transform=transforms[new.name], mode=mode
         )
         for name, row in zip(new.classes, matches, strict=True):
             for m in row:

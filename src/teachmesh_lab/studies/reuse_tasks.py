@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.discriminant import class_means
 from teachmesh.mapping.metric import Metric
 from teachmesh.mapping.moments_fit import fit_moments
+from teachmesh.mapping.packed_moments import Packing, pack_moments
 from teachmesh.model.backbone import Latents
 from teachmesh.model.embedding import LabelledLatents, labelled
 from teachmesh.model.head import Head
@@ -35,6 +37,27 @@ Relations = dict[tuple[str, str], str]
 """Relation of two classes: ("task:class", "task:class") -> "same" or "similar"."""
 
 
+@dataclass(frozen=True)
+class StudySettings:
+    """Settings for all tasks of a study.
+
+    Attributes:
+        packing: way to write the class moments of skills; None for full size.
+        validate: whether to answer validation images instead of test images.
+    """
+
+    packing: Packing | None = None
+    validate: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of a cell, none for the defaults, so that old cells stay valid."""
+        packing = {} if self.packing is None else {"packing": astuple(self.packing)}
+        return packing | ({"images": "validation"} if self.validate else {})
+
+
+DEFAULT_SETTINGS = StudySettings()
+
+
 @dataclass(frozen=True, eq=False)
 class StudyTask:
     """A task with its latents, and the skill learned from all its training images.
@@ -46,11 +69,13 @@ class StudyTask:
         embed: function that computes the latents of a split; of hashes of pixels that follow, the
             images are left out.
         load_metric: function that returns the metric of the backbone's latents.
+        settings: size of the skill, and images to answer.
     """
 
     task: Task
     embed: Callable[..., LabelledLatents]
     load_metric: Callable[[], Metric]
+    settings: StudySettings = DEFAULT_SETTINGS
     _heads: dict[float | None, Head] = field(default_factory=dict, init=False)
 
     @property
@@ -75,9 +100,12 @@ class StudyTask:
 
     @cached_property
     def test(self) -> LabelledLatents:
-        """Latents of the test images, without those whose pixels were learned."""
-        digests = [part.digests for part in (self.train, self.validation)]
-        return self.embed(self.task.test, [one for one in digests if one is not None])
+        """Latents of the images to answer, without those whose pixels were learned."""
+        validate = self.settings.validate
+        split = self.task.validation if validate else self.task.test
+        learned = [self.train] if validate else [self.train, self.validation]
+        digests = [part.digests for part in learned]
+        return self.embed(split, [one for one in digests if one is not None])
 
     @property
     def metric(self) -> Metric:
@@ -86,9 +114,11 @@ class StudyTask:
 
     @cached_property
     def anchor(self) -> MomentsAnchor:
-        """Class moments of all training images."""
+        """Class moments of all training images, as readers of the skill get them."""
         train, n_classes = self.train, len(self.classes)
-        return fit_moments(train.latents.multi, train.labels, n_classes, self.metric)
+        fitted = fit_moments(train.latents.multi, train.labels, n_classes, self.metric)
+        packing = self.settings.packing
+        return fitted if packing is None else pack_moments(fitted, packing).unpacked()
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -144,6 +174,7 @@ class ReusePlan:
         shots: numbers of images per class to measure; 0 for all images.
         reuse: how classes are matched in `few`, as in `learn --reuse`.
         pairs: CSV file with the experiments of `similar`; None for the project's own.
+        settings: settings of the tasks, for the studies that compare them.
     """
 
     inputs: StudyInputs
@@ -152,13 +183,16 @@ class ReusePlan:
     shots: tuple[int, ...] = SHOTS
     reuse: str = "auto"
     pairs: Path | None = None
+    settings: StudySettings = DEFAULT_SETTINGS
 
     def draws(self, shots: int) -> int:
         """Return the number of random draws; it is 1 if all images are used."""
         return self.seeds if shots else 1
 
 
-def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
+def study_tasks(
+    inputs: StudyInputs, home: Home, backbone: str, settings: StudySettings = DEFAULT_SETTINGS
+) -> Tasks:
     """Prepare the tasks; their latents are kept in the home's cache."""
     agent = Agent(home.path, backbone=backbone)
     cache = LatentCache(home.cache / "latents")
@@ -170,7 +204,7 @@ def study_tasks(inputs: StudyInputs, home: Home, backbone: str) -> Tasks:
     def metric() -> Metric:
         return agent.backbone.reference.metric
 
-    return {name: StudyTask(task, embed, metric) for name, task in inputs.tasks.items()}
+    return {name: StudyTask(task, embed, metric, settings) for name, task in inputs.tasks.items()}
 
 
 def take_rows(split: LabelledLatents, rows: np.ndarray | slice) -> LabelledLatents:
