@@ -2,6 +2,7 @@
 
 python -m benchmarks.bench_one_image                       # the embedded backbone
 python -m benchmarks.bench_one_image --backbone lite0 --home HOME
+python -m benchmarks.bench_one_image --engine openvino     # still relative to torch's bare pass
 
 The agent has learned nine built-in tasks with real pictures or drawings, and is asked about one of
 their test images at a time. Every answer is timed right after a bare pass of its decoded image.
@@ -24,6 +25,7 @@ from teachmesh.agent import Agent
 from teachmesh.data.image_inputs import find_images
 from teachmesh.data.loader import read_batch
 from teachmesh.mapping.moments import one_thread
+from teachmesh.model.backbone import Backbone
 from teachmesh_lab.streams.builtin_stream import ORDER
 from teachmesh_lab.streams.written_tasks import write_tasks
 
@@ -34,22 +36,26 @@ WHOLE = "one image / pass of one lane, processor time"
 STEPS = ("finding and reading", "scores of all tasks", "text of the answer")
 
 
-def run(backbone: str | None = None, home: Path | None = None) -> dict[str, float]:
+def run(
+    backbone: str | None = None, home: Path | None = None, engine: str = "torch"
+) -> dict[str, float]:
     """Return median ratios of processor time to a bare pass: the whole answer, and some steps.
 
     Args:
         backbone: name of a backbone in the home; None for the embedded one.
         home: home with the backbone; None if none is needed.
+        engine: engine that answers; the bare pass is always torch's.
     """
     with tempfile.TemporaryDirectory(prefix="teachmesh-bench-") as name:
         folder = Path(name)
         if home is not None:
             shutil.copytree(home / "backbones", folder / "home" / "backbones")
-        agent = Agent(folder / "home", backbone=backbone)
+        agent = Agent(folder / "home", backbone=backbone, engine=engine)
         tasks = write_tasks(folder / "tasks", TASKS)
         for task in tasks:
             agent.learn(task)
-        return ratios(agent, asked(tasks))
+        bare = Agent(folder / "home", backbone=backbone).backbone
+        return ratios(agent, bare, asked(tasks))
 
 
 def asked(tasks: Iterable[Path]) -> list[Path]:
@@ -58,14 +64,14 @@ def asked(tasks: Iterable[Path]) -> list[Path]:
     return images[:: max(1, len(images) // IMAGES)][:IMAGES]
 
 
-def ratios(agent: Agent, images: Iterable[Path]) -> dict[str, float]:
+def ratios(agent: Agent, bare: Backbone, images: Iterable[Path]) -> dict[str, float]:
     """Return the medians over images, with one thread."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     with one_thread():
         for image in images:
             agent.predict_one(image)
             pixels = read_batch(find_images(image), range(1), agent.backbone.size).images
-            bare_s = cpu_seconds(partial(agent.backbone.embed, pixels))
+            bare_s = cpu_seconds(partial(bare.embed, pixels))
             found[WHOLE].append(cpu_seconds(partial(agent.predict_one, image)) / bare_s)
             for step, seconds in zip(STEPS, steps_of(agent, image), strict=True):
                 found[step].append(seconds / bare_s)
@@ -94,8 +100,9 @@ def main() -> None:
     )
     parser.add_argument("--backbone", help="name of a backbone in the home")
     parser.add_argument("--home", type=Path, help="home with the backbone")
+    parser.add_argument("--engine", default="torch", help="engine that answers")
     options = parser.parse_args()
-    for name, ratio in run(options.backbone, options.home).items():
+    for name, ratio in run(options.backbone, options.home, options.engine).items():
         print(f"{name}: {ratio:.2f}")
 
 
