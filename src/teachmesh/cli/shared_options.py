@@ -72,7 +72,7 @@ DtypeOption = Annotated[
     typer.Option(
         "--dtype",
         help="fp32; bf16: faster where the device has it, else an error; or auto. Latents of bf16 "
-        "differ by up to 0.6 % (embedded) or 14 % (other networks). Biases always use torch and fp32.",
+        "differ by 0.6 to 14 %, depending on the network. Biases always use torch and fp32.",
     ),
 ]
 LocalOption = Annotated[
