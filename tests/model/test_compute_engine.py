@@ -311,7 +311,7 @@ def test_evaluate_keeps_the_latents_of_each_number_type(
     assert (mixed["engine"], mixed["dtype"]) == ("torch", "bf16")
     assert mixed["fingerprint"] == first["fingerprint"]
     assert abs(mixed["mean"]["final"] - first["mean"]["final"]) <= 0.1
-    assert "engine torch, dtype bf16, no task oracle" in run(*command, "--dtype", "bf16").stdout
+    assert "engine torch, dtype bf16, test images" in run(*command, "--dtype", "bf16").stdout
     again = [run_json(*command, *way) for way in ((), ("--dtype", "bf16"))]
     assert [document["images_embedded"] for document in again] == [0, 0]
     assert [document["mean"] for document in again] == [first["mean"], mixed["mean"]]
