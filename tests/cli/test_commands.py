@@ -230,6 +230,8 @@ def test_evaluate_measures_a_way_of_writing_on_validation_images(warm: Path) -> 
             f"got {'both' if more else repr(packing)}"
             in run(*common, packing, *more, code=2).stderr
         )
+    refused = run(*common, "2,16,4", "--method", "maha", code=2).stderr
+    assert "expected --packing with moments alone" in refused
 
 
 def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def test_the_page_names_an_unusual_engine(tmp_path: Path) -> None:
         assert "engine" not in usual
 
 
+def test_the_page_names_the_images_that_were_classified(tmp_path: Path) -> None:
+    """A person who chooses with validation images must not take them for test images."""
+    for images in ("test", "validation"):
+        document = evaluation(0.6) | {"images": images}
+        page = write_report(document, tmp_path / f"{images}.html").read_text(encoding="utf-8")
+        assert [word for word in ("test", "validation") if f"{word} images" in page] == [images]
+
+
 def test_the_page_says_what_is_not_equal(tmp_path: Path) -> None:
     """A failed promise is marked on the page."""
     page = write_report(demo_result(), tmp_path / "report.html").read_text(encoding="utf-8")

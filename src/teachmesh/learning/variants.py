@@ -166,12 +166,13 @@ def layers_of(quality: str | None, layers: str | None) -> str | None:
     return QUALITIES[quality]
 
 
-def check_small(variant: Variant, also: Collection[str] = ()) -> None:
+def check_small(variant: Variant, also: Collection[str] = (), option: str = "--max-bytes") -> None:
     """Check that skills of a variant can be made smaller.
 
     Args:
         variant: the variant to learn with.
         also: further methods whose anchors are added to the skill.
+        option: option that asks for it, for the message.
 
     Raises:
         UsageError: it is not `moments` alone, without biases.
@@ -179,7 +180,7 @@ def check_small(variant: Variant, also: Collection[str] = ()) -> None:
     if variant.name != METHODS[0] or set(also) - {variant.name}:
         names = ", ".join([variant.name, *also])
         raise UsageError(
-            f"expected --max-bytes with {METHODS[0]} alone, without biases, got {names}; leave it "
+            f"expected {option} with {METHODS[0]} alone, without biases, got {names}; leave it "
             f"out, or use --method {METHODS[0]}"
         )
 

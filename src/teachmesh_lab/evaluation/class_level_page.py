@@ -44,7 +44,7 @@ def class_level_sections(found: Mapping[str, Any]) -> str:
 
 def class_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Make a table from `class_level.class_accuracies`."""
-    header = ["class", "task", "test images", "right"]
+    header = ["class", "task", "images", "right"]
     return header, [
         [row["class"], row["task"], f"{row['images']:,}", f"{100 * row['right']:.1f} %"]
         for row in rows
@@ -53,7 +53,7 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
 
 def confusion_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Make a table from `class_level.class_confusions`."""
-    header = ["class", "task", "answered class", "answered task", "test images", "of its images"]
+    header = ["class", "task", "answered class", "answered task", "images", "of its images"]
     return header, [
         [
             row["class"],

@@ -253,10 +253,11 @@ def _check_size(options: EvaluateOptions, variant: Variant) -> None:
         raise UsageError(
             f"expected --max-bytes or --packing, got both; leave --packing {options.packing} out"
         )
+    if options.max_bytes is not None:
+        check_small(variant)
     if options.packing is not None:
         read_packing(options.packing)
-    if options.max_bytes is not None or options.packing is not None:
-        check_small(variant)
+        check_small(variant, option="--packing")
 
 
 def _check_tests(tasks: Sequence[Task]) -> None:

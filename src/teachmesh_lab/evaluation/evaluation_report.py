@@ -120,15 +120,16 @@ def _evaluation(result: Mapping[str, Any]) -> str:
         "<h1>Evaluation without a task oracle</h1>",
         f"<p>Method {_text(result['method'])}, backbone {_text(result['backbone'])}, "
         f"{_arithmetic(result)}one seed "
-        f"({result.get('seed', 0)}), {len(tasks)} tasks, {images:,} test images. {_WORDS}</p>",
-        _table(["task", "classes", "test images", *keys, "bytes"], rows),
+        f"({result.get('seed', 0)}), {len(tasks)} tasks, {images:,} "
+        f"{result.get('images', 'test')} images. {_WORDS}</p>",
+        _table(["task", "classes", "images", *keys, "bytes"], rows),
         _image(lambda: _bars(tasks, keys), "accuracy per task"),
     ]
     if "corrective" in result:
         parts.append(corrective_section(result["corrective"], _table, _corrected_bars))
     if "class_level" in result:
         error = 100 * result["class_level"]["standard_error"]
-        parts.append(f"<p>Standard error of the mean of final, over test images: {error:.1f} "
+        parts.append(f"<p>Standard error of the mean of final, over images: {error:.1f} "
                      "points (bootstrap within each task).</p>")  # fmt: skip
         parts.append(class_level_sections(result["class_level"]))
     if "origin" in result:
@@ -174,7 +175,7 @@ def _bars(tasks: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(tasks)), [_plot_text(task["name"]) for task in tasks])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("right, per cent of test images")
+    axes.set_xlabel("right, per cent of images")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(keys), frameon=False)
     return figure
