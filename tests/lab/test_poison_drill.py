@@ -68,14 +68,21 @@ def test_attacks_on_small_skills_are_signed_files(learner: Agent, folder: Path) 
 def test_copies_cost_nothing_with_defences(
     learner: Agent, tasks: list[HonestTask], tmp_path: Path
 ) -> None:
-    """Without defences they take about half of the images; no honest task is quarantined."""
+    """Exact copies and copies of single classes cost nothing; no honest task is quarantined.
+
+    Without defences, a task of one class wins: the class has the whole probability of its task.
+    Between exact copies, ids and rounding decide.
+    """
     drill = PoisonDrill(learner, tasks, tmp_path)
     assert drill.honest_quarantined() == []
     attacks = list(Attacker(tasks, flood=3, many_classes=9).attacks())
     copies = drill.run(next(attack for attack in attacks if "exact copies" in attack.name))
     assert copies.honest_defended == copies.honest_before > 0.8
-    assert copies.honest_undefended < 0.8 * copies.honest_before
     assert copies.stopped_by == "quarantined: DUPLICATE (2)"
+    single = drill.run(next(attack for attack in attacks if attack.name == "one-class copies: 10"))
+    assert single.honest_defended == single.honest_before
+    assert single.honest_undefended < 0.2 * single.honest_before
+    assert single.stopped_by == "quarantined: DUPLICATE (6)"
     advised = drill.run(next(attack for attack in attacks if attack.advised))
     assert advised.honest_defended == advised.honest_before
     pills = next(attack for attack in attacks if "pills" in attack.name)
