@@ -76,7 +76,7 @@ def run(
             return Agent(own, backbone=backbone, device="cpu", engine=asked[0], dtype=asked[1])
 
         for one in engines:
-            _give_backbone(Path(name) / "-".join(one), backbone, home)
+            give_backbone(Path(name) / "-".join(one), backbone, home)
         agents = {one: agent_of(one, one) for one in engines}
         for task, agent in product(tasks, agents.values()):
             agent.learn(task.train, name=task.name, split=(0, 0))
@@ -93,7 +93,7 @@ def run(
         }
 
 
-def _give_backbone(own: Path, backbone: str | None, home: Path | None) -> None:
+def give_backbone(own: Path, backbone: str | None, home: Path | None) -> None:
     """Copy a backbone from a home into the home of an agent; the embedded one needs no file."""
     source = open_to_read(home).backbones / (backbone or "")
     if backbone and source.is_dir():
