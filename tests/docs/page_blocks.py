@@ -83,8 +83,7 @@ def parse(arguments: list[str]) -> None:
         click.UsageError: there is no such command, option or choice.
     """
     command: Any = typer.main.get_command(app)
-    # With the settings of the application: commands keep the help option of their first context.
-    context = typer.Context(command, **command.context_settings)
+    context = typer.Context(command)
     rest = list(arguments)
     while hasattr(command, "get_command"):
         name = rest.pop(0)

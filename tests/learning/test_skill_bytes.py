@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
-from teachmesh.errors import UsageError
 from teachmesh.learning.skill_bytes import (
-    FULL,
     PACKINGS,
     TaskLatents,
     packed,
     packing_of,
-    read_packing,
 )
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
 from teachmesh.mapping.moments_fit import fit_moments
@@ -33,16 +28,6 @@ def test_each_way_of_writing_is_recognised() -> None:
     assert packing_of(SKILL) is None
     assert [packing_of(packed(SKILL, packing, None)) for packing in PACKINGS] == list(PACKINGS)
     assert len(set(PACKINGS)) == len(PACKINGS)
-
-
-def test_a_way_of_writing_can_be_named() -> None:
-    """Three numbers in their ranges, or `full`; everything else is refused in one sentence."""
-    for packing in PACKINGS:
-        assert read_packing(",".join(map(str, astuple(packing)))) == packing
-    assert read_packing(FULL) is None
-    for text in ("", "2", "2,32", "2,32,4,1", "0,32,4", "5,32,4", "2,0,4", "2,32,5", "2,x,4", "a"):
-        with pytest.raises(UsageError, match=f"got '{text}'$"):
-            read_packing(text)
 
 
 def test_ways_with_a_head_of_their_own_come_first_and_lose_bits() -> None:

@@ -149,15 +149,6 @@ MaxBytesOption = Annotated[
         show_default=False,
     ),
 ]
-PackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--packing",
-        metavar="B,D,H",
-        help="Bits of class means, directions, bits of the head, such as 2,32,4; or full.",
-        show_default=False,
-    ),
-]
 SeedOption = Annotated[
     int, typer.Option("--seed", help="Seed for splits and all other random choices.")
 ]

@@ -12,7 +12,6 @@ from teachmesh.data.names import shown
 from teachmesh.errors import UsageError
 from teachmesh.learning.fit_statistics import moments_accuracy
 from teachmesh.mapping.anchor_kinds import MomentsAnchor
-from teachmesh.mapping.bit_planes import MAX_BITS
 from teachmesh.mapping.discriminant import TaskDensity
 from teachmesh.mapping.moments import EVIDENCE_UNIT
 from teachmesh.mapping.packed_moments import Packing, pack_moments
@@ -44,8 +43,6 @@ Ordered by *direct* on the validation images of 36 real tasks, averaged over thr
 docs/results/beyond.md). Heads need more bits than means: the mapper hardly notices rounded means,
 but rounded heads confuse classes. Many classes make a head expensive, so that a skill of many
 classes may need a later way."""
-FULL = "full"
-"""Word for class moments in 8 bits per number."""
 SAMPLE = 400
 """Number of training images from which the shift of familiarity is estimated."""
 _START = f"{MomentsAnchor.kind}."
@@ -82,34 +79,6 @@ class TaskLatents:
         densities = (TaskDensity.of(anchor.moments()) for anchor in (before, after))
         old, new = (float(density.evidence(z).mean()) for density in densities)
         return (new - old) / EVIDENCE_UNIT
-
-
-def read_packing(text: str) -> Packing | None:
-    """Parse a way to write class moments: bits of means, directions and bits of the head.
-
-    Args:
-        text: three numbers, such as "2,32,4", or "full".
-
-    Raises:
-        UsageError: the text is something else.
-
-    Examples:
-        >>> read_packing("2,32,4")
-        Packing(bits=2, rank=32, head_bits=4)
-        >>> read_packing("full") is None
-        True
-    """
-    if text == FULL:
-        return None
-    numbers = [int(word) for word in text.split(",") if word.isdecimal()]
-    if len(numbers) == text.count(",") + 1 == 3:
-        bits, rank, head_bits = numbers
-        if 1 <= bits <= MAX_BITS and rank and head_bits <= MAX_BITS:
-            return Packing(bits, rank, head_bits)
-    raise UsageError(
-        f"expected {FULL}, or bits of means (1 to {MAX_BITS}), directions and bits of the head (0 "
-        f"to {MAX_BITS}) such as 2,32,4, got {text!r}"
-    )
 
 
 def packing_of(skill: Skill) -> Packing | None:

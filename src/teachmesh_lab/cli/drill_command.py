@@ -15,9 +15,9 @@ from teachmesh.cli.shared_options import (
     EngineOption,
     HomeOption,
     JsonOption,
-    PackingOption,
     SeedOption,
 )
+from teachmesh_lab.cli.packing_option import PackingOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,10 +63,10 @@ def poison(
     Every task is taught by another author. Each attack comes as signed bytes through the checks for
     skills of peers. Without defences, answers use every skill that these checks admit.
     """
-    from teachmesh.learning.skill_bytes import FULL, read_packing
     from teachmesh_lab.drill.poison_drill import DrillOptions, run_drill
+    from teachmesh_lab.evaluation.packing_text import read_packing
 
-    wanted = read_packing(packing or FULL)
+    wanted = read_packing(packing)
     options = DrillOptions(tasks, backbone, home, seed, images, wanted, engine, dtype)
     document = run_drill(options, log=note)
     if json_output:

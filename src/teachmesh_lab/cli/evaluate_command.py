@@ -20,7 +20,6 @@ from teachmesh.cli.shared_options import (
     JsonOption,
     MaxBytesOption,
     MethodOption,
-    PackingOption,
     PassesOption,
     QualityOption,
     SamplesOption,
@@ -30,6 +29,7 @@ from teachmesh.cli.shared_options import (
     samples_of,
     words,
 )
+from teachmesh_lab.cli.packing_option import PackingOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

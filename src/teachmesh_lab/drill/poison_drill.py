@@ -19,11 +19,11 @@ import numpy as np
 from teachmesh.agent import Agent
 from teachmesh.agent.answers.screened_student import StudentSkills
 from teachmesh.errors import SkillRefused
-from teachmesh.learning.skill_bytes import FULL
 from teachmesh.packet.quarantine_list import sign_list
 from teachmesh.screening.screen_skills import Screener, Targets
 from teachmesh_lab.drill.honest_tasks import HonestTask, author_key, learn_honest_tasks
 from teachmesh_lab.drill.poison_attacks import Attack, Attacker
+from teachmesh_lab.evaluation.packing_text import FULL
 
 if TYPE_CHECKING:
     from teachmesh.bank.entry import BankEntry

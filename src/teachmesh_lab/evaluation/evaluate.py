@@ -18,7 +18,6 @@ from teachmesh.data.tasks import Split, Task, find_tasks, read_task
 from teachmesh.errors import DataError, UsageError
 from teachmesh.learning.embedded_task import EmbeddedTask
 from teachmesh.learning.sample_limits import check_sample_limits
-from teachmesh.learning.skill_bytes import read_packing
 from teachmesh.learning.teacher import Lesson
 from teachmesh.learning.variants import NO_CONSTANTS, MapperConstants, check_small, layers_of
 from teachmesh.model.embedding import Embedded, LabelledLatents, labelled
@@ -29,6 +28,7 @@ from teachmesh_lab.evaluation.corrective import choose_comparer, correct
 from teachmesh_lab.evaluation.image_answers import surest_mistakes
 from teachmesh_lab.evaluation.latent_cache import LatentCache, check_embedded, embed_cached
 from teachmesh_lab.evaluation.measure import TaskScore, mean_of, measure
+from teachmesh_lab.evaluation.packing_text import read_packing
 from teachmesh_lab.evaluation.page_origin import environment, invocation
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def _learn(
         warnings=task.warnings,
         constants=options.constants,
         max_bytes=options.max_bytes,
-        packing=None if options.packing is None else read_packing(options.packing),
+        packing=read_packing(options.packing),
     )
     images = TaskImages(train_images, validation_images)
     teacher = agent.teacher(embed.biases)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from teachmesh.bank.home import resolve_home
 from teachmesh.errors import TeachmeshError
-from teachmesh.learning.skill_bytes import FULL, read_packing
 from teachmesh.reuse.matching import MODES
+from teachmesh_lab.evaluation.packing_text import read_packing
 from teachmesh_lab.studies.bias_studies import TEN, BiasStudyPlan, bias_bank, bias_tasks
 from teachmesh_lab.studies.bias_tables import bank_table, byte_table, task_tables, trial_table
 from teachmesh_lab.studies.bias_trials import bias_bytes, bias_trials
@@ -208,7 +208,7 @@ def _study(options: argparse.Namespace, part: str) -> Study:
         inputs = StudyInputs.find(options.tasks, home, backbone, _names(options.names, None))
         seeds = 20 if options.seeds is None else options.seeds
         shots = SHOTS if options.shots is None else tuple(options.shots)
-        settings = StudySettings(read_packing(options.packing or FULL), bool(options.validate))
+        settings = StudySettings(read_packing(options.packing), bool(options.validate))
         tasks = study_tasks(inputs, home, backbone, settings)
         reuse = options.reuse or "auto"
         plan = ReusePlan(inputs, tasks, seeds, shots, reuse, options.pairs, settings)
