@@ -59,7 +59,8 @@ def run(
 def asked(tasks: Iterable[Path]) -> list[Path]:
     """Return some test images of all tasks, equally far apart in the list of all."""
     images = [image for task in tasks for image in sorted((task / "test").rglob("*.png"))]
-    return images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    count = min(IMAGES, len(images))
+    return [images[n * len(images) // count] for n in range(count)]
 
 
 def ratios(agent: Agent, bare: Backbone, images: Iterable[Path]) -> dict[str, float]:

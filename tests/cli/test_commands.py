@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from teachmesh.cli.main import app
+from teachmesh.cli.predict_answers import PredictOptions
 from teachmesh.data.tasks import read_task
 
 
@@ -250,3 +251,40 @@ def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path:
     assert document["test_images_left_out"] == 1
     assert document["tasks"][0]["test_images"] == 2 * len(list(target.parent.iterdir()))
     assert "1 test image with the pixels of learned images: left out" in run(*command).output
+
+
+def test_evaluate_leaves_out_validation_images_that_were_learned(
+    warm: Path, tmp_path: Path
+) -> None:
+    """A task without test images can be measured on its validation images, and not without."""
+    for folder in (path for path in warm.iterdir() if path.is_dir()):
+        photos = sorted(folder.iterdir())
+        for part, chosen in (("train", photos[:-2]), ("val", photos[-2:])):
+            target = tmp_path / "hot" / part / folder.name
+            target.mkdir(parents=True)
+            for photo in chosen:
+                shutil.copy(photo, target)
+    with Image.open(photos[0]) as image:
+        image.save(target / "again.bmp")
+    command = ("evaluate", str(tmp_path), "--only", "hot")
+    document = run_json(*command, "--validate")
+    assert document["test_images_left_out"] == 1
+    assert document["tasks"][0]["test_images"] == 2 * len(list(target.parent.iterdir()))
+    assert "expected test images in every task, found none in hot" in run(*command, code=4).stderr
+
+
+@pytest.mark.parametrize("words", [("--engine", "torch"), ("--dtype", "fp32")])
+def test_predict_with_an_engine_does_not_ask_the_running_agent(
+    words: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The running agent may have another engine, also if the usual one is asked for."""
+    found: list[bool] = []
+
+    def note_local(_paths: list[str], options: PredictOptions) -> int:
+        found.append(options.local)
+        return 0
+
+    monkeypatch.setattr("teachmesh.cli.predict_command.classify", note_local)
+    run("predict", "a.jpg", *words)
+    run("predict", "a.jpg", "--doubtful", "1")
+    assert found == [True, False]

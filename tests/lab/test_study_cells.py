@@ -208,6 +208,9 @@ def test_an_option_of_another_part_is_refused(
     with pytest.raises(SystemExit):
         main(["matching", "--tasks", str(tmp_path), "--out", str(tmp_path), "--validate"])
     assert "--validate is an option of few, related, bank" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # cells of other parts have no name for it
+        main(["reuse", "--tasks", str(tmp_path), "--out", str(tmp_path), "--validate"])
+    assert "--validate needs one part: few, related, bank" in capsys.readouterr().err
 
 
 def test_an_error_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
+from teachmesh.errors import UsageError
 from teachmesh.learning.skill_bytes import (
     PACKINGS,
     TaskLatents,
@@ -48,3 +51,14 @@ def test_packing_is_measured_on_the_latents() -> None:
     assert isinstance(anchor, MomentsAnchor)
     scores = METRIC.apply(X) @ anchor.head_rows().T + anchor.head_bias
     assert small.card.validation_accuracy == float(np.mean(scores.argmax(axis=1) == LABELS))
+
+
+def test_moments_of_an_odd_number_of_dimensions_are_refused() -> None:
+    """Bits of eight numbers make a byte."""
+    keep = {"means", "directions", "head"}
+    arrays = {
+        name: array[..., :20] if name in keep else array for name, array in ANCHOR.tensors().items()
+    }
+    skill = source(MOMENTS, replace(ANCHOR, **arrays)).skill
+    with pytest.raises(UsageError, match="expected latents of a multiple of 8 numbers, got 20"):
+        packed(skill, PACKINGS[0], None)

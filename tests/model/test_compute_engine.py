@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import inspect
 import shutil
 import sys
+import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -180,6 +182,17 @@ def test_a_missing_extra_is_named(backbone: Backbone, monkeypatch: pytest.Monkey
     """One sentence says how to install it."""
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"pip install \"teachmesh\[openvino\]\""):
+        with_engine(backbone, "openvino")
+
+
+def test_an_openvino_that_cannot_be_loaded_is_named_with_its_reason(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installing it would not help if it is there, but another version or without a library."""
+    stub = types.ModuleType("openvino")
+    stub.__spec__ = importlib.machinery.ModuleSpec("openvino", None)
+    monkeypatch.setitem(sys.modules, "openvino", stub)
+    with pytest.raises(DeviceError, match=r"can be loaded, it says: No module named 'openvino\."):
         with_engine(backbone, "openvino")
 
 

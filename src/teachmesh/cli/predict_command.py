@@ -17,6 +17,7 @@ from teachmesh.cli.shared_options import (
     JsonOption,
     LocalOption,
     MethodOption,
+    options_given,
 )
 
 
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
+    context: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(help="Image files, folders of images, or - for one image on stdin."),
@@ -90,9 +92,10 @@ def predict(
 
     All tasks are scored in one backbone pass. The best one chooses the class. Images that resemble
     no known task are marked unknown. If `teachmesh up` runs in this home, it answers in
-    milliseconds. With --engine or --dtype, this command answers itself. If a skill has biases, all
-    images then still pass through torch with fp32.
+    milliseconds, with its own engine. With --engine or --dtype, this command answers itself. If a
+    skill has biases, all images then still pass through torch with fp32.
     """
+    chosen = {"engine", "dtype"} & options_given(context).keys()
     options = PredictOptions(
         task=task,
         method=method,
@@ -105,7 +108,7 @@ def predict(
         device=device,
         engine=engine,
         dtype=dtype,
-        local=local,
+        local=local or bool(chosen),
         home=home,
         json_output=json_output,
     )

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from teachmesh.agent.known_skills.bank_view import BankView
 
 
-_USUAL = ("torch", "fp32")
-
-
 def view_of(home: Path | None, *, local: bool) -> RunningAgent | BankView:
     """Return the running agent of a home, or a view of its bank.
 
@@ -37,7 +34,7 @@ def agent_of(
     method: str | None,
     device: str,
     local: bool,
-    arithmetic: tuple[str, str] = _USUAL,
+    arithmetic: tuple[str, str],
 ) -> RunningAgent | Agent:
     """Return the running agent of a home, or an agent that only reads.
 
@@ -47,11 +44,11 @@ def agent_of(
         method: value of `--method`.
         device: value of `--device`.
         local: value of `--local`.
-        arithmetic: values of `--engine` and `--dtype`; the running agent keeps its own, so other
-            values than the usual ones need an agent of the command's own.
+        arithmetic: values of `--engine` and `--dtype`, for an agent of the command's own; the
+            running agent keeps its own.
     """
     running = None
-    if not local and arithmetic == _USUAL:
+    if not local:
         running = RunningAgent.of(home, backbone=backbone, method=method, device=device)
     if running is not None:
         return running

@@ -70,7 +70,8 @@ def _check(task: TaskStatistics, wrong: ImageIndex, image: TaskRows, counts: np.
     if (wrong.marks != marks_of(image.images.rows)).any():
         raise DataError(
             "expected the latents with which the image was learned, got others, for example of "
-            "another processor; learn the task again from all images with --replace"
+            "another --engine, --dtype or processor; correct with those of learning, or learn the "
+            "task again from all images with --replace"
         )
     for label in wrong.labels:
         if counts[label] == 1:

@@ -100,7 +100,11 @@ def packed(skill: Skill, packing: Packing, latents: TaskLatents | None) -> Skill
         packing: numbers of bits and of directions.
         latents: latents of the task. Without them, the card has no accuracy, and scores of held-out
             images stay.
+
+    Raises:
+        UsageError: the moments of the skill cannot be packed.
     """
+    check_packs(skill)
     return _measured(skill, _rewritten(skill, packing), latents)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from teachmesh.errors import BackboneError, MissingExtraError
+from teachmesh.errors import BackboneError, DeviceError, MissingExtraError
 from teachmesh.model.forward_pass import ForwardPass, Tensors, own_modules
 from teachmesh.model.lanes import MAX_LANES
 
@@ -29,14 +29,19 @@ class OpenVinoPass:
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
+        DeviceError: OpenVINO is installed, but cannot be loaded.
         BackboneError: OpenVINO cannot run the network.
     """
 
     def __init__(self, forward: ForwardPass, dtype: torch.dtype = torch.float32) -> None:
         try:
             import openvino
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if error.name != "openvino":
+                raise _unusable(error) from error
             raise MissingExtraError("openvino", "openvino") from error
+        except (ImportError, RuntimeError) as error:  # such as a library that it needs
+            raise _unusable(error) from error
         self._forward = forward
         self._openvino: Any = openvino
         threads = torch.get_num_threads()
@@ -48,10 +53,12 @@ class OpenVinoPass:
         try:
             model = self._converted()
             self._compiled = {n: self._compile(model.clone(), n) for n in (1, _ANY_NUMBER)}
+        except ImportError as error:  # another version has other modules
+            raise _unusable(error) from error
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:160]
             raise BackboneError(
-                f"expected a network that OpenVINO can run, it says: {reason}; use --engine torch"
+                f"expected a network that OpenVINO can run, it says: {_reason(error)}; use "
+                "--engine torch"
             ) from error
         self._mine = threading.local()
 
@@ -111,3 +118,15 @@ class OpenVinoPass:
         )
         image.model().set_layout(openvino.Layout("NCHW"))
         return steps.build()
+
+
+def _unusable(error: Exception) -> DeviceError:
+    """Return the error for an OpenVINO that is installed, but cannot be loaded."""
+    return DeviceError(
+        f"expected an OpenVINO that can be loaded, it says: {_reason(error)}; install the extra "
+        "openvino again, or use --engine torch"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,8 +1,9 @@
 """Use the agent that runs in a home from the command line, so that an answer takes milliseconds.
 
-The results are those that the command would compute itself, bit for bit. Without a running agent,
-or if it has other settings, is busy or does not answer, the command works by itself. Nothing here
-loads torch or a package of the extra `web`.
+The results are those that the command would compute itself, bit for bit, with the engine and the
+number type of the running agent. Without a running agent, or if it has other settings, is busy or
+does not answer, the command works by itself. Nothing here loads torch or a package of the extra
+`web`.
 """
 
 from __future__ import annotations

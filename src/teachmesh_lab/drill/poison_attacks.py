@@ -114,7 +114,7 @@ class Attacker:
             lambda anchor: with_classes(anchor, range(0, anchor.n_classes, 2))
         )
         makers["copies in 8 bits per number"] = lambda: self._changed(lambda anchor: anchor)
-        for way in FEW_BITS:
+        for way in FEW_BITS if self._means.shape[1] % 8 == 0 else ():  # others cannot be packed
             makers[f"copies in {way.bits} bit{'s'[: way.bits - 1]} per number"] = (
                 lambda way=way: self._changed(lambda anchor: pack_moments(anchor, way))  # type: ignore[misc]
             )

@@ -117,15 +117,17 @@ class _Embedder:
         self.computed = 0
         self.left_out = 0
         self.progress = progress
-        self._learned: dict[str, list[np.ndarray]] = {}
+        self._seen: dict[str, dict[str, np.ndarray]] = {}
 
-    def __call__(self, task: Task, split: Split) -> tuple[LabelledLatents, list[ImageRef]]:
+    def __call__(
+        self, task: Task, split: Split, *, answered: bool = False
+    ) -> tuple[LabelledLatents, list[ImageRef]]:
         """Return latents with labels, and the readable images.
 
-        Test images with the pixels of images that were learned are left out.
+        Answered images with the pixels of images of other splits, seen before, are left out.
 
         Raises:
-            DataError: too many images are unreadable, or all test images are left out.
+            DataError: too many images are unreadable, or all answered images are left out.
         """
 
         def report(count: int, _of: int) -> None:
@@ -138,10 +140,10 @@ class _Embedder:
             self.computed += len(split.images)
         self.done += len(split.images)
         report(0, 0)
-        if split is task.test:
-            embedded = self._unseen(task, embedded)
+        if answered:
+            embedded = self._unseen(task, split, embedded)
         else:
-            self._learned.setdefault(task.name, []).append(embedded.digests)
+            self._seen.setdefault(task.name, {})[_name_of(task, split)] = embedded.digests
         return labelled(split, embedded), readable(split.images, embedded)
 
     def training(self, task: Task) -> Progress:
@@ -158,16 +160,24 @@ class _Embedder:
 
         return report
 
-    def _unseen(self, task: Task, embedded: Embedded) -> Embedded:
-        tests = embedded.without(self._learned[task.name], task.name)
+    def _unseen(self, task: Task, split: Split, embedded: Embedded) -> Embedded:
+        own, seen = _name_of(task, split), self._seen[task.name]
+        tests = embedded.without([seen[name] for name in seen if name != own], task.name)
         self.left_out += len(embedded.kept) - len(tests.kept)
         return tests
+
+
+def _name_of(task: Task, split: Split) -> str:
+    """Return which split of a task this is: train, validation or test."""
+    return next(n for n in ("train", "validation", "test") if getattr(task, n) is split)
 
 
 def run_evaluate(
     options: EvaluateOptions, *, progress: Progress | None = None, remark: Remark | None = None
 ) -> dict[str, Any]:
-    """Learn every task, then classify the test images of all tasks without a task oracle.
+    """Learn every task, then classify test images of all tasks without a task oracle.
+
+    With `validate`, validation images are classified instead.
 
     Latents and trained biases are kept in the home's cache. Therefore an interrupted run continues
     with the task where it stopped, and another method needs no second backbone pass.
@@ -182,15 +192,17 @@ def run_evaluate(
         The result, a document with schema `teachmesh.evaluate/1`.
 
     Raises:
-        DataError: a task cannot be read or has no test images.
-        UsageError: the threshold, the encoder or a constant is invalid; raised before learning.
-        MissingExtraError: the encoder is not installed; raised before learning.
+        DataError: a task cannot be read or has no images to answer.
+        UsageError: the threshold, the encoder, the packing or a constant is invalid; raised before
+            learning.
+        DeviceError: the device cannot run the engine or the number type; raised before learning.
+        MissingExtraError: the encoder or the engine is not installed; raised before learning.
     """
     started_s = time.perf_counter()
     comparer = choose_comparer(options.corrective, options.encoder)
     paths = find_tasks(options.tasks_dir, options.only)
     tasks = [read_task(path, seed=options.seed) for path in paths]
-    _check_tests(tasks)
+    _check_answered(tasks, options)
     with tempfile.TemporaryDirectory(prefix="teachmesh-evaluate-") as folder:
         agent = Agent(
             options.home,
@@ -209,7 +221,8 @@ def run_evaluate(
         for task in tasks:
             last_dim = agent.latent_sizes().get("last")
             check_sample_limits(task, {variant.method}, options.constants, last_dim)
-        total = sum(len(s.images) for t in tasks for s in (t.train, t.validation, t.test))
+        splits = [s for t in tasks for s in (t.train, t.validation, _answered(t, options))]
+        total = sum(len(split.images) for split in splits)
         embed = _Embedder(agent, total, progress, remark)
         clock = _Clock()
         cards = [_learn(agent, task, embed, clock, options, variant) for task in tasks]
@@ -260,13 +273,19 @@ def _check_size(options: EvaluateOptions, variant: Variant) -> None:
         check_small(variant, option="--packing")
 
 
-def _check_tests(tasks: Sequence[Task]) -> None:
-    without = [task.name for task in tasks if not task.test.images]
+def _check_answered(tasks: Sequence[Task], options: EvaluateOptions) -> None:
+    without = [task.name for task in tasks if not _answered(task, options).images]
     if without:
+        name, folder = ("validation", "val") if options.validate else ("test", "test")
         raise DataError(
-            f"expected test images in every task, found none in {', '.join(without[:3])}; "
-            "add a test folder, or leave train/ out and one is split off"
+            f"expected {name} images in every task, found none in {', '.join(without[:3])}; "
+            f"add a {folder} folder, or leave train/ out and one is split off"
         )
+
+
+def _answered(task: Task, options: EvaluateOptions) -> Split:
+    """Return the images that are answered."""
+    return task.validation if options.validate else task.test
 
 
 def _cost(agent: Agent, tasks: Sequence[Task], cards: Sequence[Card]) -> dict[str, float]:
@@ -343,6 +362,6 @@ def _embed_answered(
     tasks: Sequence[Task], embed: _Embedder, options: EvaluateOptions
 ) -> tuple[dict[str, LabelledLatents], dict[str, list[ImageRef]]]:
     """Return the latents of the readable images to classify and the images, by task."""
-    found = {t.name: embed(t, t.validation if options.validate else t.test) for t in tasks}
+    found = {t.name: embed(t, _answered(t, options), answered=True) for t in tasks}
     tests = {name: latents for name, (latents, _) in found.items()}
     return tests, {name: images for name, (_, images) in found.items()}
