@@ -37,6 +37,11 @@ def _wait_count(agent: AgentProcess, count: int) -> None:
     )
 
 
+def _wait_joined(agent: AgentProcess) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    agent.wait_for(lambda e: e["event"] == "joined", "the connection", deadline_s)
+
+
 def _endpoint(agent: AgentProcess) -> str:
     deadline_s = time.monotonic() + DEADLINE_S
     return str(agent.wait_for(lambda e: e["event"] == "ready", "the start", deadline_s)["endpoint"])
@@ -78,6 +83,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, forked_programs: None) -> Ite
         agents.append(bob)
         _wait_count(alice, 2)
         _wait_count(bob, 2)
+        _wait_joined(bob)  # found out once per second, and never after the kill
         alice.kill()
         carol = AgentProcess("carol", homes / "carol", join=[_endpoint(bob)])
         agents.append(carol)
