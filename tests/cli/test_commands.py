@@ -235,17 +235,27 @@ def test_evaluate_measures_a_way_of_writing_on_validation_images(warm: Path) -> 
     assert "expected --packing with moments alone" in refused
 
 
-def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path: Path) -> None:
-    """The copy is another file, with the pixels of a training image."""
-    for folder in (path for path in warm.iterdir() if path.is_dir()):
+def write_leaking_task(source: Path, task: Path, held: str) -> Path:
+    """Split a task into `train` and a held-out part, which also has a copy of a training image.
+
+    Returns:
+        The folder of the held-out part with the copy, which is another file.
+    """
+    for folder in (path for path in source.iterdir() if path.is_dir()):
         photos = sorted(folder.iterdir())
-        for part, chosen in (("train", photos[:-2]), ("test", photos[-2:])):
-            target = tmp_path / "hot" / part / folder.name
+        for part, chosen in (("train", photos[:-2]), (held, photos[-2:])):
+            target = task / part / folder.name
             target.mkdir(parents=True)
             for photo in chosen:
                 shutil.copy(photo, target)
     with Image.open(photos[0]) as image:
         image.save(target / "again.bmp")
+    return target
+
+
+def test_evaluate_leaves_out_test_images_that_were_learned(warm: Path, tmp_path: Path) -> None:
+    """The copy is another file, with the pixels of a training image."""
+    target = write_leaking_task(warm, tmp_path / "hot", "test")
     command = ("evaluate", str(tmp_path), "--only", "hot")
     document = run_json(*command)
     assert document["test_images_left_out"] == 1
@@ -257,15 +267,7 @@ def test_evaluate_leaves_out_validation_images_that_were_learned(
     warm: Path, tmp_path: Path
 ) -> None:
     """A task without test images can be measured on its validation images, and not without."""
-    for folder in (path for path in warm.iterdir() if path.is_dir()):
-        photos = sorted(folder.iterdir())
-        for part, chosen in (("train", photos[:-2]), ("val", photos[-2:])):
-            target = tmp_path / "hot" / part / folder.name
-            target.mkdir(parents=True)
-            for photo in chosen:
-                shutil.copy(photo, target)
-    with Image.open(photos[0]) as image:
-        image.save(target / "again.bmp")
+    target = write_leaking_task(warm, tmp_path / "hot", "val")
     command = ("evaluate", str(tmp_path), "--only", "hot")
     document = run_json(*command, "--validate")
     assert document["test_images_left_out"] == 1

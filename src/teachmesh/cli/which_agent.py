@@ -47,9 +47,9 @@ def agent_of(
         arithmetic: values of `--engine` and `--dtype`, for an agent of the command's own; the
             running agent keeps its own.
     """
-    running = None
-    if not local:
-        running = RunningAgent.of(home, backbone=backbone, method=method, device=device)
+    running = (
+        None if local else RunningAgent.of(home, backbone=backbone, method=method, device=device)
+    )
     if running is not None:
         return running
     from teachmesh.agent import Agent

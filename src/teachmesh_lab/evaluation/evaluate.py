@@ -117,7 +117,7 @@ class _Embedder:
         self.computed = 0
         self.left_out = 0
         self.progress = progress
-        self._seen: dict[str, dict[str, np.ndarray]] = {}
+        self._seen: dict[str, list[tuple[Split, np.ndarray]]] = {}
 
     def __call__(
         self, task: Task, split: Split, *, answered: bool = False
@@ -143,7 +143,7 @@ class _Embedder:
         if answered:
             embedded = self._unseen(task, split, embedded)
         else:
-            self._seen.setdefault(task.name, {})[_name_of(task, split)] = embedded.digests
+            self._seen.setdefault(task.name, []).append((split, embedded.digests))
         return labelled(split, embedded), readable(split.images, embedded)
 
     def training(self, task: Task) -> Progress:
@@ -161,15 +161,10 @@ class _Embedder:
         return report
 
     def _unseen(self, task: Task, split: Split, embedded: Embedded) -> Embedded:
-        own, seen = _name_of(task, split), self._seen[task.name]
-        tests = embedded.without([seen[name] for name in seen if name != own], task.name)
+        others = [digests for seen, digests in self._seen[task.name] if seen is not split]
+        tests = embedded.without(others, task.name)
         self.left_out += len(embedded.kept) - len(tests.kept)
         return tests
-
-
-def _name_of(task: Task, split: Split) -> str:
-    """Return which split of a task this is: train, validation or test."""
-    return next(n for n in ("train", "validation", "test") if getattr(task, n) is split)
 
 
 def run_evaluate(

@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, users in USED_BY.items():
         if getattr(options, name) is not None and not set(users) & set(parts):
             parser.error(f"--{name.replace('_', '-')} is an option of {', '.join(users)}")
-    for name in ("packing", "validate"):
+    for name in ("packing", "validate"):  # cells of other parts would have the same names
         if getattr(options, name) is not None and not set(parts) <= set(USED_BY[name]):
             parser.error(f"--{name} needs one part: {', '.join(USED_BY[name])}")
     if not options.show and options.figures is None and options.tasks is None:
